@@ -1,0 +1,54 @@
+# KanthorQ builds with PGXS against the server that PG_CONFIG names:
+#   make && sudo make install                      into that server
+#   make installcheck                              the regression suite, against a running server
+# The unit tests of src/core/ build with CMake; scripts/test runs everything.
+
+EXTENSION = kanthorq
+EXTVERSION = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" $(srcdir)/kanthorq.control)
+
+MODULE_big = kanthorq
+OBJS = \
+	src/kanthorq.o \
+	src/fault.o \
+	src/validators.o \
+	src/ids.o \
+	src/registry.o \
+	src/shape.o \
+	src/stream.o \
+	src/stream_table.o \
+	src/txid.o \
+	src/publish.o \
+	src/batch.o \
+	src/insert.o \
+	src/executor_insert.o \
+	src/time_range.o \
+	src/events.o \
+	src/removal.o
+
+DATA_built = sql/kanthorq--$(EXTVERSION).sql
+EXTRA_CLEAN = sql/kanthorq--$(EXTVERSION).sql
+
+# The regression tests, in the order of an event's life.
+REGRESS = create_extension validators ids stream adoption publish publish_many insert paths \
+	duplicates events removal errors quickstart drop_extension
+
+srcdir ?= .
+# No exceptions, no run-time types, no guards around local statics, nothing exported but what is
+# marked: the library has no C++ runtime in the server, and tests/lint/symbols proves it.
+PG_CXXFLAGS = -std=gnu++20 -fno-exceptions -fno-rtti -fno-threadsafe-statics -fvisibility=hidden \
+	-Wall -Wextra -Werror -Wno-register -Wno-unused-parameter -Wno-missing-field-initializers
+# Without the compiler's start files: there are no static constructors for them to run, and so not even
+# a weak reference to a C++ runtime is left.
+SHLIB_LINK = -nostartfiles
+# Bitcode would only let the server inline functions that are not worth it, and needs clang.
+override with_llvm := no
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+$(OBJS): $(wildcard $(srcdir)/src/*.hpp $(srcdir)/src/core/*.hpp)
+
+sql/kanthorq--$(EXTVERSION).sql: sql/kanthorq.sql
+	mkdir -p $(@D)
+	cp $< $@

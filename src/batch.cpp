@@ -1,0 +1,79 @@
+// kanthorq_publish_many: events as arrays, one element of each array an event.
+#include "array.hpp"
+#include "datum.hpp"
+#include "event.hpp"
+#include "fault.hpp"
+
+namespace kanthorq {
+
+namespace {
+
+constexpr int max_batch_events = 1'000'000;
+
+enum Argument {
+  stream_argument,
+  subjects_argument,
+  bodies_argument,
+  metadata_argument,
+  ids_argument,
+  created_at_argument,
+  on_duplicate_argument_number
+};
+
+void require_same_length(const Elements& elements, const Elements& subjects) {
+  if (!elements.given || elements.count == subjects.count) return;
+  ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                  errmsg("arrays \"%s\" and \"%s\" must be equally long", subjects.argument,
+                         elements.argument),
+                  errdetail("They have %d and %d elements.", subjects.count, elements.count)));
+}
+
+void require_possible_count(const Elements& subjects) {
+  if (subjects.count > max_batch_events)
+    ereport(ERROR,
+            (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("batch is too large"),
+             errdetail("It has %d events; %d are allowed.", subjects.count, max_batch_events),
+             errhint("Publish several batches; they may share a transaction.")));
+}
+
+Datum ids_of(const Event* events, int count) {
+  Datum* ids = palloc_array_of<Datum>(count);
+  for (int i = 0; i < count; i++) ids[i] = events[i].id;
+  return PointerGetDatum(construct_array(ids, count, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+}  // namespace
+
+}  // namespace kanthorq
+
+using namespace kanthorq;
+
+KANTHORQ_FUNCTION(kanthorq_publish_many) {
+  require_argument(fcinfo, stream_argument, "stream");
+  const Elements subjects = required_elements(fcinfo, subjects_argument, "subjects", TEXTOID);
+  const Elements bodies = required_elements(fcinfo, bodies_argument, "bodies", BYTEAOID);
+  const Elements metadata = optional_elements(fcinfo, metadata_argument, "metadata", JSONBOID);
+  const Elements ids = optional_elements(fcinfo, ids_argument, "ids", TEXTOID);
+  const Elements created_at = optional_elements(fcinfo, created_at_argument, "created_at", INT8OID);
+  const OnDuplicate on_duplicate = on_duplicate_argument(fcinfo, on_duplicate_argument_number);
+  for (const Elements* elements : {&bodies, &metadata, &ids, &created_at})
+    require_same_length(*elements, subjects);
+  require_possible_count(subjects);
+
+  Event* events = palloc_array_of<Event>(subjects.count);
+  for (int i = 0; i < subjects.count; i++) {
+    events[i] = make_event({
+        .subject = view_of(DatumGetTextPP(subjects.required(i))),
+        .body = bodies.required(i),
+        .metadata = metadata.optional(i),
+        .id = ids.optional(i),
+        .created_at = created_at.optional(i),
+        .in_array = true,
+        .subscript = subjects.first_subscript + i,
+    });
+    CHECK_FOR_INTERRUPTS();
+  }
+  publish_events(own_schema(fcinfo), text_argument(fcinfo, stream_argument),
+                 {events, subjects.count, on_duplicate});
+  return ids_of(events, subjects.count);
+}

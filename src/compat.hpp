@@ -1,0 +1,76 @@
+// What differs between PostgreSQL 15 and 18. The only place that looks at PG_VERSION_NUM; included
+// by pg.hpp, behind the server's headers.
+#pragma once
+
+#if PG_VERSION_NUM < 150000
+#error "KanthorQ needs PostgreSQL 15 or later"
+#endif
+
+namespace kanthorq {
+
+// 16: one family of checks for every kind of object.
+inline bool owns_relation(Oid relation, Oid role) {
+#if PG_VERSION_NUM >= 160000
+  return object_ownercheck(RelationRelationId, relation, role);
+#else
+  return pg_class_ownercheck(relation, role);
+#endif
+}
+
+inline AclResult check_schema_privilege(Oid schema, Oid role, AclMode mode) {
+#if PG_VERSION_NUM >= 160000
+  return object_aclcheck(NamespaceRelationId, schema, role, mode);
+#else
+  return pg_namespace_aclcheck(schema, role, mode);
+#endif
+}
+
+// 16: ExecInsertIndexTuples learned about summarizing indexes.
+inline List* insert_index_tuples(ResultRelInfo* target, TupleTableSlot* slot, EState* estate,
+                                 bool* conflict, List* arbiters) {
+#if PG_VERSION_NUM >= 160000
+  return ExecInsertIndexTuples(target, slot, estate, false, true, conflict, arbiters, false);
+#else
+  return ExecInsertIndexTuples(target, slot, estate, false, true, conflict, arbiters);
+#endif
+}
+
+// 18: the conflict check can leave out a tuple of its own; the primary key may be deferrable.
+inline bool has_no_conflict(ResultRelInfo* target, TupleTableSlot* slot, EState* estate,
+                            ItemPointer conflict, List* arbiters) {
+#if PG_VERSION_NUM >= 180000
+  ItemPointerData none;
+  ItemPointerSetInvalid(&none);
+  return ExecCheckIndexConstraints(target, slot, estate, conflict, &none, arbiters);
+#else
+  return ExecCheckIndexConstraints(target, slot, estate, conflict, arbiters);
+#endif
+}
+
+inline Oid primary_key_index(Relation relation) {
+#if PG_VERSION_NUM >= 180000
+  return RelationGetPrimaryKeyIndex(relation, false);
+#else
+  return RelationGetPrimaryKeyIndex(relation);
+#endif
+}
+
+// 17: the identity sequence is looked up by relation.
+inline Oid identity_sequence(Relation relation, AttrNumber column) {
+#if PG_VERSION_NUM >= 170000
+  return getIdentitySequence(relation, column, true);
+#else
+  return getIdentitySequence(RelationGetRelid(relation), column, true);
+#endif
+}
+
+// 17: the local transaction id moved. It differs for every transaction of this backend.
+inline LocalTransactionId local_transaction_id() {
+#if PG_VERSION_NUM >= 170000
+  return MyProc->vxid.lxid;
+#else
+  return MyProc->lxid;
+#endif
+}
+
+}  // namespace kanthorq

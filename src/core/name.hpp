@@ -1,0 +1,95 @@
+// Names of streams and consumers, and the names of the tables that belong to them.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "ascii.hpp"
+
+namespace kanthorq {
+
+inline constexpr std::size_t max_name_bytes = 128;
+
+enum class NameFault {
+  none,
+  empty,
+  too_long,
+  bad_character,     // not a letter, a digit or an underscore
+  outer_underscore,  // the first or the last character is an underscore
+  double_underscore,
+};
+
+struct NameVerdict {
+  NameFault fault = NameFault::none;
+  std::size_t at = 0;  // byte offset of the offending character
+};
+
+// A name is letters, digits and single inner underscores, 1 to 128 characters; its case is kept.
+constexpr NameVerdict check_name(std::string_view name) noexcept {
+  if (name.empty()) return {NameFault::empty, 0};
+  for (std::size_t i = 0; i < name.size(); i++) {
+    if (is_letter_or_digit(name[i])) continue;
+    if (name[i] != '_') return {NameFault::bad_character, i};
+    if (i == 0 || i + 1 == name.size()) return {NameFault::outer_underscore, i};
+    if (name[i + 1] == '_') return {NameFault::double_underscore, i + 1};
+  }
+  if (name.size() > max_name_bytes) return {NameFault::too_long, max_name_bytes};
+  return {};
+}
+
+constexpr bool is_name(std::string_view name) noexcept {
+  return check_name(name).fault == NameFault::none;
+}
+
+// The longest identifier that the server keeps whole (its NAMEDATALEN - 1).
+inline constexpr std::size_t max_identifier_bytes = 63;
+
+inline constexpr std::string_view stream_table_prefix = "kanthorq_stream_";
+
+// A NUL-terminated identifier of its own.
+struct TableName {
+  std::array<char, max_identifier_bytes + 1> bytes{};
+  std::size_t size = 0;
+
+  constexpr void append(std::string_view text) noexcept {
+    for (char c : text) bytes[size++] = c;
+  }
+  constexpr const char* c_str() const noexcept { return bytes.data(); }
+  constexpr std::string_view view() const noexcept { return {bytes.data(), size}; }
+};
+
+// FNV-1a, 64 bits: the same on every machine and in every version, which is what a name that is
+// written to disk and carried by dumps needs.
+constexpr std::uint64_t stable_hash(std::string_view text) noexcept {
+  std::uint64_t hash = 0xcbf29ce484222325u;
+  for (char c : text) {
+    hash ^= static_cast<unsigned char>(c);
+    hash *= 0x100000001b3u;
+  }
+  return hash;
+}
+
+// The table of a stream or consumer called `name` (valid, as by check_name): `prefix` and the name
+// where both fit into an identifier, else the prefix, the head of the name, two underscores and
+// the name's hash in hexadecimal. No name has two underscores in a row, so a shortened table name
+// is never the literal one of another name. Two long names with the same head and the same hash
+// would share a table name; creating the second one is refused (see src/shape.cpp).
+constexpr TableName table_name(std::string_view prefix, std::string_view name) noexcept {
+  constexpr std::size_t hash_digits = 16;
+  TableName table;
+  table.append(prefix);
+  if (prefix.size() + name.size() <= max_identifier_bytes) {
+    table.append(name);
+    return table;
+  }
+  table.append(slice(name, 0, max_identifier_bytes - prefix.size() - 2 - hash_digits));
+  table.append("__");
+  const std::uint64_t hash = stable_hash(name);
+  for (std::size_t digit = hash_digits; digit-- > 0;)
+    table.bytes[table.size++] = "0123456789abcdef"[(hash >> (4 * digit)) & 15];
+  return table;
+}
+
+}  // namespace kanthorq

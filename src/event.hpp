@@ -1,0 +1,51 @@
+// An event on its way into a stream: validated, in the form in which the server stores it.
+#pragma once
+
+#include "pg.hpp"
+
+namespace kanthorq {
+
+struct Event {
+  Datum id;        // text
+  Datum subject;   // text
+  Datum body;      // bytea, possibly out of line
+  Datum metadata;  // jsonb, an object
+  int64 created_at;
+};
+
+enum class OnDuplicate {
+  error,  // 23505, and nothing of the call is stored
+  skip,   // the stored event stays as it is
+};
+
+struct EventBatch {
+  const Event* events;
+  int count;
+  OnDuplicate on_duplicate;
+};
+
+// What a caller gave for one event. A null id means a new ULID, a null metadata an empty object, a
+// null created_at the time inside the id.
+struct EventParts {
+  std::string_view subject;
+  Datum body;
+  NullableDatum metadata;
+  NullableDatum id;
+  NullableDatum created_at;
+  // The element of the arrays that the parts are, for messages; none for single arguments.
+  bool in_array = false;
+  int subscript = 0;
+};
+
+// Raises 22023 for an invalid subject or id, 23514 for metadata that is no object, 54000 for more
+// than fits into a row.
+Event make_event(const EventParts& parts);
+
+// 'error' or 'skip'; raises 22004 and 22023.
+OnDuplicate on_duplicate_argument(FunctionCallInfo fcinfo, int argument);
+
+// Inserts the events into the stream, directly where its table is plain, else by an INSERT. Needs
+// INSERT on the table, or on its five event columns.
+void publish_events(Oid schema, std::string_view stream, const EventBatch& batch);
+
+}  // namespace kanthorq

@@ -1,0 +1,154 @@
+// kanthorq_event_get, kanthorq_events and kanthorq_events_by_subject: reading a stream by key.
+//
+// They are queries, run as their caller, so SELECT on the table is needed and row security is
+// obeyed. A page starts behind a key and never at an offset: each of the two orders has an index,
+// and the conditions below let the server start reading it at the right place.
+#include "core/event_id.hpp"
+#include "core/subject.hpp"
+#include "datum.hpp"
+#include "fault.hpp"
+#include "query.hpp"
+#include "scope.hpp"
+#include "shape.hpp"
+#include "stream_table.hpp"
+#include "time_range.hpp"
+
+namespace kanthorq {
+
+namespace {
+
+constexpr int max_page_size = 10000;
+
+constexpr const char* event_fields =
+    "id::pg_catalog.text AS id, subject::pg_catalog.text AS subject, body, metadata, created_at";
+
+// An optional id to start behind; null where the argument is null.
+Datum optional_id(FunctionCallInfo fcinfo, int argument) {
+  if (PG_ARGISNULL(argument)) return 0;
+  require_event_id(text_argument(fcinfo, argument), {"after_id"});
+  return PG_GETARG_DATUM(argument);
+}
+
+int required_size(FunctionCallInfo fcinfo, int argument) {
+  require_argument(fcinfo, argument, "size");
+  const int size = PG_GETARG_INT32(argument);
+  if (size < 1 || size > max_page_size)
+    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid size %d", size),
+                    errdetail("A page has 1 to %d events.", max_page_size)));
+  return size;
+}
+
+std::string_view required_filter(FunctionCallInfo fcinfo, int argument) {
+  require_argument(fcinfo, argument, "filter");
+  const std::string_view filter = text_argument(fcinfo, argument);
+  require_filter(filter);
+  return filter;
+}
+
+// Limits the subjects to those that match. A literal head becomes a range, which the index on
+// (subject, id) can be read by; "/" is the character behind ".".
+void add_filter(ReadQuery& query, Oid schema, std::string_view filter) {
+  if (filter == ">") return;
+  const std::string_view head = filter_head(filter);
+  if (head == filter) {
+    query.add(" AND subject OPERATOR(pg_catalog.=) ", TEXTOID, text_datum(filter));
+    return;
+  }
+  if (!head.empty()) {
+    text* end = text_of(head);
+    VARDATA(end)[head.size() - 1] = '.' + 1;
+    query.add(" AND subject OPERATOR(pg_catalog.>=) ", TEXTOID, text_datum(head));
+    query.add(" AND subject OPERATOR(pg_catalog.<) ", TEXTOID, PointerGetDatum(end));
+  }
+  query.add(psprintf(" AND %s.kanthorq_subject_matches(subject, ",
+                     quote_identifier(get_namespace_name(schema))),
+            TEXTOID, text_datum(filter), ")");
+}
+
+void add_metadata(ReadQuery& query, FunctionCallInfo fcinfo, int argument) {
+  require_argument(fcinfo, argument, "metadata_contains");
+  Jsonb* wanted = PG_GETARG_JSONB_P(argument);
+  if (!JB_ROOT_IS_OBJECT(wanted))
+    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                    errmsg("argument \"metadata_contains\" must be a JSON object")));
+  if (JB_ROOT_COUNT(wanted) > 0)
+    query.add(" AND metadata OPERATOR(pg_catalog.@>) ", JSONBOID, JsonbPGetDatum(wanted));
+}
+
+// Runs `build(query, table)` for the stream and returns its rows as the function's result.
+template <typename Build>
+Datum return_events(FunctionCallInfo fcinfo, Build build) {
+  require_argument(fcinfo, 0, "stream");
+  InitMaterializedSRF(fcinfo, 0);
+  auto* result = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
+  with_stream(own_schema(fcinfo), text_argument(fcinfo, 0), AccessShareLock,
+              [&](const OpenStream& stream) {
+                with_spi([&] {
+                  ReadQuery query;
+                  build(query, quoted_table_name(stream.relation));
+                  DestReceiver* rows = CreateTuplestoreDestReceiver();
+                  SetTuplestoreDestReceiverParams(rows, result->setResult,
+                                                  result->econtext->ecxt_per_query_memory, false,
+                                                  nullptr, nullptr);
+                  query.run(rows);
+                  rows->rDestroy(rows);
+                });
+              });
+  return Datum{0};
+}
+
+}  // namespace
+
+}  // namespace kanthorq
+
+using namespace kanthorq;
+
+KANTHORQ_FUNCTION(kanthorq_event_get) {
+  require_argument(fcinfo, 1, "id");
+  require_event_id(text_argument(fcinfo, 1), {"id"});
+  return return_events(fcinfo, [&](ReadQuery& query, const char* table) {
+    query.add(psprintf("SELECT %s FROM %s WHERE id OPERATOR(pg_catalog.=) ", event_fields, table),
+              TEXTOID, PG_GETARG_DATUM(1));
+  });
+}
+
+KANTHORQ_FUNCTION(kanthorq_events) {
+  const std::string_view filter = required_filter(fcinfo, 1);
+  const Datum after_id = optional_id(fcinfo, 2);
+  const TimeRange range = time_range_arguments(fcinfo, 3, 4);
+  const int size = required_size(fcinfo, 5);
+  return return_events(fcinfo, [&](ReadQuery& query, const char* table) {
+    const auto add_conditions = [&] {
+      if (after_id) query.add(" AND id OPERATOR(pg_catalog.>) ", TEXTOID, after_id);
+      add_filter(query, own_schema(fcinfo), filter);
+      add_metadata(query, fcinfo, 6);
+      query.add(" ORDER BY id LIMIT ", INT4OID, Int32GetDatum(size));
+    };
+    const char* select = psprintf("SELECT %s FROM %s e WHERE true", event_fields, table);
+    if (range.is_everything()) {
+      query.add(select);
+      add_conditions();
+    } else {
+      add_time_range(query, own_schema(fcinfo), table, range, select, size, add_conditions);
+    }
+  });
+}
+
+KANTHORQ_FUNCTION(kanthorq_events_by_subject) {
+  const std::string_view filter = required_filter(fcinfo, 1);
+  const Datum after_id = optional_id(fcinfo, 3);
+  if (after_id) require_argument(fcinfo, 2, "after_subject");
+  if (!PG_ARGISNULL(2)) require_subject(text_argument(fcinfo, 2), {"after_subject"});
+  const int size = required_size(fcinfo, 4);
+  return return_events(fcinfo, [&](ReadQuery& query, const char* table) {
+    query.add(psprintf("SELECT %s FROM %s WHERE true", event_fields, table));
+    if (after_id) {
+      query.add(" AND ROW(subject, id) OPERATOR(pg_catalog.>) ROW(", TEXTOID, PG_GETARG_DATUM(2));
+      query.add(", ", TEXTOID, after_id, ")");
+    } else if (!PG_ARGISNULL(2)) {
+      query.add(" AND subject OPERATOR(pg_catalog.>) ", TEXTOID, PG_GETARG_DATUM(2));
+    }
+    add_filter(query, own_schema(fcinfo), filter);
+    query.add(" ORDER BY subject, id LIMIT ", INT4OID, Int32GetDatum(size));
+  });
+}

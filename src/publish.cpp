@@ -1,0 +1,129 @@
+// kanthorq_publish, kanthorq_publish_text and kanthorq_publish_json: one event.
+//
+// The three differ in what their third argument is. There is one kanthorq_publish, and no overload
+// of that name: an untyped literal or driver parameter must never be taken for text by accident.
+#include "datum.hpp"
+#include "event.hpp"
+#include "fault.hpp"
+#include "ids.hpp"
+
+namespace kanthorq {
+
+namespace {
+
+// A row is formed in one piece before its body goes out of line, so it must fit into one
+// allocation; the rest is for the other columns and the row's header.
+constexpr Size max_event_bytes = MaxAllocSize - 8192;
+
+Place place_of(const EventParts& parts, const char* argument, const char* array) {
+  return {parts.in_array ? array : argument, parts.subscript, parts.in_array};
+}
+
+Datum empty_object() {
+  JsonbParseState* state = nullptr;
+  pushJsonbValue(&state, WJB_BEGIN_OBJECT, nullptr);
+  return JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, nullptr)));
+}
+
+Datum metadata_of(const EventParts& parts) {
+  if (parts.metadata.isnull) return empty_object();
+  Jsonb* metadata = DatumGetJsonbP(parts.metadata.value);
+  if (!JB_ROOT_IS_OBJECT(metadata))
+    raise_metadata_not_object(place_of(parts, "metadata", "metadata"));
+  return JsonbPGetDatum(metadata);
+}
+
+void set_id(const EventParts& parts, Event& event) {
+  if (parts.id.isnull) {
+    const Bits128 ulid = next_ulid();
+    const auto characters = encode_ulid(ulid);
+    event.id = text_datum({characters.data(), characters.size()});
+    event.created_at = static_cast<int64>(milliseconds_of(ulid));
+    return;
+  }
+  const text* id = DatumGetTextPP(parts.id.value);
+  const Place place = place_of(parts, "id", "ids");
+  event.created_at = static_cast<int64>(require_event_id(view_of(id), place));
+  event.id = PointerGetDatum(id);
+}
+
+}  // namespace
+
+Event make_event(const EventParts& parts) {
+  Event event{};
+  require_subject(parts.subject, place_of(parts, "subject", "subjects"));
+  event.subject = text_datum(parts.subject);
+  event.metadata = metadata_of(parts);
+  event.body = parts.body;
+  const Size bytes = toast_raw_datum_size(event.body) + toast_raw_datum_size(event.metadata);
+  if (bytes > max_event_bytes)
+    raise_event_too_large(bytes, max_event_bytes, place_of(parts, "body", "bodies"));
+  set_id(parts, event);
+  if (!parts.created_at.isnull) event.created_at = DatumGetInt64(parts.created_at.value);
+  return event;
+}
+
+OnDuplicate on_duplicate_argument(FunctionCallInfo fcinfo, int argument) {
+  require_argument(fcinfo, argument, "on_duplicate");
+  const std::string_view value = text_argument(fcinfo, argument);
+  if (value == "error") return OnDuplicate::error;
+  if (value == "skip") return OnDuplicate::skip;
+  ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                  errmsg("invalid value for argument \"on_duplicate\": \"%s\"", clipped(value)),
+                  errhint("Use \"error\" or \"skip\".")));
+}
+
+namespace {
+
+using BodyOf = Datum (*)(Datum argument);
+
+NullableDatum nullable_argument(FunctionCallInfo fcinfo, int argument) {
+  return {fcinfo->args[argument].value, fcinfo->args[argument].isnull};
+}
+
+Datum publish(FunctionCallInfo fcinfo, BodyOf body_of) {
+  require_argument(fcinfo, 0, "stream");
+  require_argument(fcinfo, 1, "subject");
+  require_argument(fcinfo, 2, "body");
+  const OnDuplicate on_duplicate = on_duplicate_argument(fcinfo, 6);
+  const Event event = make_event({
+      .subject = text_argument(fcinfo, 1),
+      .body = body_of(PG_GETARG_DATUM(2)),
+      .metadata = nullable_argument(fcinfo, 3),
+      .id = nullable_argument(fcinfo, 4),
+      .created_at = nullable_argument(fcinfo, 5),
+  });
+  publish_events(own_schema(fcinfo), text_argument(fcinfo, 0), {&event, 1, on_duplicate});
+  return event.id;
+}
+
+Datum utf8_bytes(std::string_view characters) {
+  const char* utf8 =
+      pg_server_to_any(characters.data(), static_cast<int>(characters.size()), PG_UTF8);
+  const bool converted = utf8 != characters.data();
+  return text_datum(converted ? std::string_view(utf8, strlen(utf8)) : characters);
+}
+
+Datum bytea_body(Datum body) { return body; }
+
+Datum text_body(Datum body) { return utf8_bytes(view_of(DatumGetTextPP(body))); }
+
+Datum json_body(Datum body) {
+  Jsonb* document = DatumGetJsonbP(body);
+  StringInfoData characters;
+  initStringInfo(&characters);
+  JsonbToCString(&characters, &document->root, VARSIZE(document));
+  return utf8_bytes({characters.data, static_cast<std::size_t>(characters.len)});
+}
+
+}  // namespace
+
+}  // namespace kanthorq
+
+using namespace kanthorq;
+
+KANTHORQ_FUNCTION(kanthorq_publish) { return publish(fcinfo, bytea_body); }
+
+KANTHORQ_FUNCTION(kanthorq_publish_text) { return publish(fcinfo, text_body); }
+
+KANTHORQ_FUNCTION(kanthorq_publish_json) { return publish(fcinfo, json_body); }

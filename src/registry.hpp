@@ -1,0 +1,26 @@
+// The rows of kanthorq_stream_registry.
+//
+// Only the library writes them, after the privileges of section "Privileges" of the README were
+// checked: the table itself grants nobody but its owner more than SELECT. So they are written like
+// rows of a system catalog, without a query, and read with the newest snapshot in every isolation
+// level: whether a stream exists is a fact about now.
+#pragma once
+
+#include "pg.hpp"
+
+namespace kanthorq {
+
+// Waits until no other transaction creates or drops the stream `name`, and keeps it so until this
+// transaction ends. Taken before any lock on the stream's table.
+void lock_stream_name(Oid schema, std::string_view name);
+
+bool is_registered(Oid schema, std::string_view name);
+
+// Adds the row, or sets the updated_at of the one that is there. Returns the row as a value of the
+// composite type. The caller holds lock_stream_name().
+Datum register_stream(Oid schema, std::string_view name);
+
+// False where there is no row. The caller holds lock_stream_name().
+bool unregister_stream(Oid schema, std::string_view name);
+
+}  // namespace kanthorq

@@ -1,0 +1,117 @@
+// How events leave: kanthorq_event_remove and kanthorq_stream_trim, and the triggers by which a
+// stream table refuses every other UPDATE, DELETE and TRUNCATE.
+//
+// Removal is an ordinary DELETE, so foreign keys, row security and the owner's own triggers are
+// heeded. Our triggers let it pass by a permit that names the table, the transaction and the
+// subtransaction: an error ends the subtransaction at least, so a permit that an error left behind
+// is never valid again, and nothing has to clean it up.
+#include "array.hpp"
+#include "datum.hpp"
+#include "fault.hpp"
+#include "scope.hpp"
+#include "shape.hpp"
+#include "stream_table.hpp"
+
+namespace kanthorq {
+
+namespace {
+
+struct RemovalPermit {
+  Oid table;
+  LocalTransactionId transaction;
+  SubTransactionId subtransaction;
+
+  bool operator==(const RemovalPermit&) const = default;
+};
+
+RemovalPermit permit;
+
+RemovalPermit permit_now(Oid table) {
+  return {table, local_transaction_id(), GetCurrentSubTransactionId()};
+}
+
+// Deletes the rows of `table` for which `condition` on $1 holds; returns how many.
+uint64 remove_where(Relation table, const char* condition, Oid type, Datum value) {
+  uint64 removed = 0;
+  with_spi([&] {
+    const char* sql = psprintf("DELETE FROM %s WHERE id %s", quoted_table_name(table), condition);
+    const RemovalPermit outer = permit;  // a trigger on another stream may remove events here
+    permit = permit_now(RelationGetRelid(table));
+    const int result = SPI_execute_with_args(sql, 1, &type, &value, nullptr, false, 0);
+    permit = outer;
+    if (result != SPI_OK_DELETE)
+      elog(ERROR, "could not remove events: %s", SPI_result_code_string(result));
+    removed = SPI_processed;
+  });
+  return removed;
+}
+
+const char* append_only_hint(TriggerEvent event) {
+  if (TRIGGER_FIRED_BY_UPDATE(event))
+    return "Events never change; publish a new one that says what is different.";
+  if (TRIGGER_FIRED_BY_DELETE(event))
+    return "Remove events with kanthorq_event_remove() or kanthorq_stream_trim().";
+  return "Remove events with kanthorq_stream_trim(), or the stream with kanthorq_stream_drop().";
+}
+
+const char* operation(TriggerEvent event) {
+  return TRIGGER_FIRED_BY_UPDATE(event)   ? "update"
+         : TRIGGER_FIRED_BY_DELETE(event) ? "delete from"
+                                          : "truncate";
+}
+
+}  // namespace
+
+}  // namespace kanthorq
+
+using namespace kanthorq;
+
+KANTHORQ_FUNCTION(kanthorq_event_remove) {
+  require_argument(fcinfo, 0, "stream");
+  const Elements ids = required_elements(fcinfo, 1, "ids", TEXTOID);
+  for (int i = 0; i < ids.count; i++)
+    require_event_id(view_of(DatumGetTextPP(ids.required(i))),
+                     {"ids", ids.first_subscript + i, true});
+  PreventCommandIfReadOnly("kanthorq_event_remove()");
+  uint64 removed = 0;
+  with_stream(own_schema(fcinfo), text_argument(fcinfo, 0), RowExclusiveLock,
+              [&](const OpenStream& stream) {
+                require_ownership(stream.relation);
+                removed = remove_where(stream.relation, "OPERATOR(pg_catalog.=) ANY ($1)",
+                                       TEXTARRAYOID, PG_GETARG_DATUM(1));
+              });
+  PG_RETURN_INT64(static_cast<int64>(removed));
+}
+
+KANTHORQ_FUNCTION(kanthorq_stream_trim) {
+  require_argument(fcinfo, 0, "name");
+  require_argument(fcinfo, 1, "before_id");
+  require_argument(fcinfo, 3, "force");
+  const std::string_view name = text_argument(fcinfo, 0);
+  require_name(name);
+  require_event_id(text_argument(fcinfo, 1), {"before_id"});
+  require_confirmation(fcinfo, 2, name);
+  PreventCommandIfReadOnly("kanthorq_stream_trim()");
+  uint64 removed = 0;
+  with_stream(own_schema(fcinfo), name, RowExclusiveLock, [&](const OpenStream& stream) {
+    require_ownership(stream.relation);
+    removed =
+        remove_where(stream.relation, "OPERATOR(pg_catalog.<) $1", TEXTOID, PG_GETARG_DATUM(1));
+  });
+  PG_RETURN_INT64(static_cast<int64>(removed));
+}
+
+KANTHORQ_FUNCTION(kanthorq_stream_append_only) {
+  if (!CALLED_AS_TRIGGER(fcinfo))
+    ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+                    errmsg("kanthorq_stream_append_only() is for triggers only")));
+  auto* trigger = reinterpret_cast<TriggerData*>(fcinfo->context);
+  const TriggerEvent event = trigger->tg_event;
+  if (TRIGGER_FIRED_BY_DELETE(event) &&
+      permit == permit_now(RelationGetRelid(trigger->tg_relation)))
+    return PointerGetDatum(TRIGGER_FIRED_FOR_ROW(event) ? trigger->tg_trigtuple : nullptr);
+  const char* table = RelationGetRelationName(trigger->tg_relation);
+  ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                  errmsg("cannot %s \"%s\": a stream is append-only", operation(event), table),
+                  errhint("%s", append_only_hint(event))));
+}

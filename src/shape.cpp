@@ -1,0 +1,316 @@
+#include "shape.hpp"
+
+#include "core/event_id.hpp"
+#include "core/name.hpp"
+#include "core/subject.hpp"
+#include "datum.hpp"
+#include "fault.hpp"
+#include "scope.hpp"
+
+namespace kanthorq {
+
+namespace {
+
+struct Column {
+  const char* name;
+  Oid type;
+  int32 typmod;
+  Oid collation;
+  const char* definition;
+};
+
+constexpr Column columns[stream_columns] = {
+    {"id", VARCHAROID, VARHDRSZ + int32{max_event_id_bytes}, C_COLLATION_OID,
+     "pg_catalog.varchar(64) COLLATE pg_catalog.\"C\""},
+    {"subject", VARCHAROID, VARHDRSZ + int32{max_subject_bytes}, C_COLLATION_OID,
+     "pg_catalog.varchar(128) COLLATE pg_catalog.\"C\""},
+    {"body", BYTEAOID, -1, InvalidOid, "pg_catalog.bytea"},
+    {"metadata", JSONBOID, -1, InvalidOid, "pg_catalog.jsonb"},
+    {"created_at", INT8OID, -1, InvalidOid, "pg_catalog.int8"},
+    {"txid", XID8OID, -1, InvalidOid, "pg_catalog.xid8"},
+    {"position", INT8OID, -1, InvalidOid, "pg_catalog.int8 GENERATED ALWAYS AS IDENTITY"},
+};
+
+// The checks, by the column that each is about. Their names are what a client sees when a plain
+// INSERT breaks one.
+struct Check {
+  const char* name;
+  StreamColumn column;
+  const char* function;  // of KanthorQ; null: the check of metadata, which is the server's own
+};
+
+constexpr Check checks[] = {
+    {"kanthorq_id_is_sortable", id_column, "kanthorq_is_event_id"},
+    {"kanthorq_subject_is_valid", subject_column, "kanthorq_is_subject"},
+    {"kanthorq_metadata_is_object", metadata_column, nullptr},
+};
+
+// The triggers that refuse changes. The first one fires for statements on the table itself, in
+// every replication role. The second one is for rows that a statement on a parent table reaches;
+// it leaves the rows alone that logical replication removes, as the publisher's trim did there.
+constexpr const char* triggers[] = {"kanthorq_append_only", "kanthorq_append_only_row"};
+
+void run(const char* sql) {
+  const int result = SPI_execute(sql, false, 0);
+  if (result < 0) elog(ERROR, "could not run a definition: %s", SPI_result_code_string(result));
+}
+
+char* quoted_schema(Oid schema) { return pstrdup(quote_identifier(get_namespace_name(schema))); }
+
+char* qualified_name(Oid schema, std::string_view table) {
+  return quote_qualified_identifier(get_namespace_name(schema), cstring_of(table));
+}
+
+char* column_definitions() {
+  StringInfoData sql;
+  initStringInfo(&sql);
+  for (const Column& column : columns)
+    appendStringInfo(&sql, "%s %s NOT NULL, ", column.name, column.definition);
+  return sql.data;
+}
+
+// Puts the defaults, checks and triggers on a table that has none of them.
+void dress(Oid schema, std::string_view name, const char* table) {
+  const char* own = quoted_schema(schema);
+  run(
+      psprintf("ALTER TABLE %s"
+               " ALTER id SET DEFAULT %s.kanthorq_ulid(),"
+               " ALTER metadata SET DEFAULT '{}',"
+               " ALTER created_at SET DEFAULT"
+               " EXTRACT(EPOCH FROM CURRENT_TIMESTAMP) OPERATOR(pg_catalog.*) 1000,"
+               " ALTER txid SET DEFAULT %s.kanthorq_txid(%s)",
+               table, own, own, quote_literal_cstr(cstring_of(name))));
+  for (const Check& check : checks) {
+    const char* column = columns[check.column - 1].name;
+    const char* condition =
+        check.function
+            ? psprintf("%s.%s(%s)", own, check.function, column)
+            : psprintf("pg_catalog.jsonb_typeof(%s) OPERATOR(pg_catalog.=) 'object'", column);
+    run(psprintf("ALTER TABLE %s ADD CONSTRAINT %s CHECK (%s)", table, check.name, condition));
+  }
+  run(
+      psprintf("CREATE TRIGGER %s BEFORE UPDATE OR DELETE OR TRUNCATE ON %s"
+               " FOR EACH STATEMENT EXECUTE FUNCTION %s.kanthorq_stream_append_only()",
+               triggers[0], table, own));
+  run(psprintf("ALTER TABLE %s ENABLE ALWAYS TRIGGER %s", table, triggers[0]));
+  run(
+      psprintf("CREATE TRIGGER %s BEFORE UPDATE OR DELETE ON %s"
+               " FOR EACH ROW EXECUTE FUNCTION %s.kanthorq_stream_append_only()",
+               triggers[1], table, own));
+  run(psprintf("COMMENT ON TABLE %s IS %s", table,
+               quote_literal_cstr(psprintf("KanthorQ stream \"%s\": append-only; events are added "
+                                           "by kanthorq_publish(), INSERT or COPY",
+                                           cstring_of(name)))));
+}
+
+void undress(Oid relation, const char* table) {
+  for (const Check& check : checks)
+    if (OidIsValid(get_relation_constraint_oid(relation, check.name, true)))
+      run(psprintf("ALTER TABLE %s DROP CONSTRAINT %s", table, check.name));
+  for (const char* trigger : triggers)
+    if (OidIsValid(get_trigger_oid(relation, trigger, true)))
+      run(psprintf("DROP TRIGGER %s ON %s", trigger, table));
+}
+
+void create_subject_index(const char* table) {
+  run(psprintf("CREATE INDEX ON %s (subject, id)", table));
+}
+
+bool has_index(Relation table, bool (*wanted)(Form_pg_index)) {
+  bool found = false;
+  List* indexes = RelationGetIndexList(table);
+  ListCell* cell;
+  foreach (cell, indexes) {
+    Relation index = index_open(lfirst_oid(cell), AccessShareLock);
+    const bool ordinary = RelationGetIndexExpressions(index) == NIL &&
+                          RelationGetIndexPredicate(index) == NIL && index->rd_index->indisvalid;
+    if (ordinary && wanted(index->rd_index)) found = true;
+    index_close(index, NoLock);
+  }
+  list_free(indexes);
+  return found;
+}
+
+bool is_primary_key_on_id(Form_pg_index index) {
+  return index->indisprimary && index->indimmediate && index->indnkeyatts == 1 &&
+         index->indkey.values[0] == id_column;
+}
+
+bool is_unique_on_position(Form_pg_index index) {
+  return index->indisunique && index->indimmediate && index->indnkeyatts == 1 &&
+         index->indkey.values[0] == position_column;
+}
+
+bool is_on_subject_and_id(Form_pg_index index) {
+  return index->indnkeyatts == 2 && index->indkey.values[0] == subject_column &&
+         index->indkey.values[1] == id_column;
+}
+
+const char* column_difference(TupleDesc descriptor) {
+  if (descriptor->natts != stream_columns)
+    return psprintf("It has or had %d columns; a stream table has %d.", descriptor->natts,
+                    stream_columns);
+  for (int i = 0; i < stream_columns; i++) {
+    const Column& wanted = columns[i];
+    Form_pg_attribute found = TupleDescAttr(descriptor, i);
+    if (found->attisdropped || strcmp(NameStr(found->attname), wanted.name) != 0)
+      return psprintf("Its column %d is not \"%s\".", i + 1, wanted.name);
+    if (found->atttypid != wanted.type || found->atttypmod != wanted.typmod ||
+        found->attcollation != wanted.collation || found->attgenerated != '\0')
+      return psprintf("Its column \"%s\" is not of the type %s.", wanted.name, wanted.definition);
+    if (!found->attnotnull) return psprintf("Its column \"%s\" may be null.", wanted.name);
+  }
+  if (TupleDescAttr(descriptor, position_column - 1)->attidentity != ATTRIBUTE_IDENTITY_ALWAYS)
+    return "Its column \"position\" is not generated always as identity.";
+  return nullptr;
+}
+
+// What tells this table from a stream's, as a sentence; null where nothing does. Defaults, checks
+// and triggers are not looked at.
+const char* shape_difference(Relation table) {
+  if (table->rd_rel->relkind != RELKIND_RELATION) return "It is not an ordinary table.";
+  if (table->rd_rel->relpersistence != RELPERSISTENCE_PERMANENT) return "It is not permanent.";
+  if (table->rd_rel->relispartition) return "It is a partition.";
+  if (table->rd_tableam != GetHeapamTableAmRoutine()) return "It does not use the heap.";
+  const char* difference = column_difference(RelationGetDescr(table));
+  if (difference) return difference;
+  if (!has_index(table, is_primary_key_on_id)) return "Its primary key is not \"id\".";
+  if (!has_index(table, is_unique_on_position)) return "Its column \"position\" is not unique.";
+  return nullptr;
+}
+
+Oid own_function(Oid schema, const char* name, Oid argument) {
+  oidvector* arguments = buildoidvector(&argument, 1);
+  return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum(name),
+                         PointerGetDatum(arguments), ObjectIdGetDatum(schema));
+}
+
+Node* without_relabel(Node* node) {
+  return IsA(node, RelabelType) ? reinterpret_cast<Node*>(castNode(RelabelType, node)->arg) : node;
+}
+
+bool is_column(Node* node, AttrNumber column) {
+  Node* inner = without_relabel(node);
+  return IsA(inner, Var) && castNode(Var, inner)->varattno == column;
+}
+
+bool is_call_on_column(Node* node, Oid function, AttrNumber column) {
+  if (!IsA(node, FuncExpr)) return false;
+  FuncExpr* call = castNode(FuncExpr, node);
+  return call->funcid == function && list_length(call->args) == 1 &&
+         is_column(static_cast<Node*>(linitial(call->args)), column);
+}
+
+bool is_text_constant(Node* node) {
+  return IsA(node, Const) && castNode(Const, node)->consttype == TEXTOID &&
+         !castNode(Const, node)->constisnull;
+}
+
+std::string_view constant_text(Node* node) {
+  return view_of(DatumGetTextPP(castNode(Const, node)->constvalue));
+}
+
+bool is_object_check(Node* node) {
+  if (!IsA(node, OpExpr)) return false;
+  OpExpr* comparison = castNode(OpExpr, node);
+  if (get_opcode(comparison->opno) != F_TEXTEQ) return false;
+  Node* constant = static_cast<Node*>(lsecond(comparison->args));
+  return is_call_on_column(static_cast<Node*>(linitial(comparison->args)), F_JSONB_TYPEOF,
+                           metadata_column) &&
+         is_text_constant(constant) && constant_text(constant) == "object";
+}
+
+bool is_own_check(const Check& check, Oid schema, const ConstrCheck& found) {
+  if (strcmp(found.ccname, check.name) != 0) return false;
+  Node* condition = static_cast<Node*>(stringToNode(found.ccbin));
+  return check.function
+             ? is_call_on_column(condition, own_function(schema, check.function, TEXTOID),
+                                 check.column)
+             : is_object_check(condition);
+}
+
+// Exactly the three checks that the publishing functions make themselves.
+bool has_own_checks_only(Relation table, Oid schema) {
+  const TupleConstr* constraints = RelationGetDescr(table)->constr;
+  if (!constraints || constraints->num_check != lengthof(checks)) return false;
+  for (const Check& check : checks) {
+    bool found = false;
+    for (int i = 0; i < constraints->num_check; i++)
+      found = found || is_own_check(check, schema, constraints->check[i]);
+    if (!found) return false;
+  }
+  return true;
+}
+
+// The stream that the default of txid names; empty where the default is not kanthorq_txid().
+std::string_view stream_in_default(Relation table, Oid schema) {
+  if (!TupleDescAttr(RelationGetDescr(table), txid_column - 1)->atthasdef) return {};
+  Node* expression = build_column_default(table, txid_column);
+  if (!expression || !IsA(expression, FuncExpr)) return {};
+  FuncExpr* call = castNode(FuncExpr, expression);
+  if (call->funcid != own_function(schema, "kanthorq_txid", TEXTOID)) return {};
+  Node* argument = static_cast<Node*>(linitial(call->args));
+  return is_text_constant(argument) ? constant_text(argument) : std::string_view{};
+}
+
+bool has_insert_triggers(const TriggerDesc* on) {
+  return on && (on->trig_insert_before_row || on->trig_insert_after_row ||
+                on->trig_insert_instead_row || on->trig_insert_before_statement ||
+                on->trig_insert_after_statement || on->trig_insert_new_table);
+}
+
+[[noreturn]] void raise_other_shape(Relation table, const char* difference) {
+  ereport(ERROR,
+          (errcode(ERRCODE_DUPLICATE_OBJECT),
+           errmsg("table \"%s\" exists and is not the stream's", RelationGetRelationName(table)),
+           errdetail("%s", difference),
+           errhint("Rename or drop the table, or choose another name for the stream.")));
+}
+
+}  // namespace
+
+char* quoted_table_name(Relation table) {
+  return quote_qualified_identifier(get_namespace_name(RelationGetNamespace(table)),
+                                    RelationGetRelationName(table));
+}
+
+void create_stream_table(Oid schema, std::string_view name, bool subject_index) {
+  with_spi([&] {
+    const char* table = qualified_name(schema, table_name(stream_table_prefix, name).view());
+    run(psprintf("CREATE TABLE %s (%sPRIMARY KEY (id), UNIQUE (position)) USING heap", table,
+                 column_definitions()));
+    if (subject_index) create_subject_index(table);
+    dress(schema, name, table);
+  });
+}
+
+void adopt_stream_table(Oid schema, std::string_view name, bool subject_index) {
+  const TableName mapped = table_name(stream_table_prefix, name);
+  const Oid oid = RangeVarGetRelidExtended(
+      makeRangeVar(get_namespace_name(schema), cstring_of(mapped.view()), -1), AccessExclusiveLock,
+      0, RangeVarCallbackOwnsRelation, nullptr);
+
+  Relation table = relation_open(oid, NoLock);
+  const char* difference = shape_difference(table);
+  if (difference) raise_other_shape(table, difference);
+  const std::string_view other = stream_in_default(table, schema);
+  if (!other.empty() && other != name)
+    raise_other_shape(table, psprintf("It is the table of the stream \"%s\".", clipped(other)));
+  const bool lacks_subject_index = subject_index && !has_index(table, is_on_subject_and_id);
+  const char* quoted = quoted_table_name(table);
+  relation_close(table, NoLock);  // the definitions below refuse a table that is open
+
+  with_spi([&] {
+    undress(oid, quoted);
+    if (lacks_subject_index) create_subject_index(quoted);
+    dress(schema, name, quoted);
+  });
+}
+
+bool is_plain_stream_table(Relation table, Oid schema, std::string_view name) {
+  return shape_difference(table) == nullptr && table->rd_rules == nullptr &&
+         !has_insert_triggers(table->trigdesc) && has_own_checks_only(table, schema) &&
+         stream_in_default(table, schema) == name;
+}
+
+}  // namespace kanthorq

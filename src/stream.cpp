@@ -1,0 +1,90 @@
+// kanthorq_stream_create, kanthorq_stream_table, kanthorq_stream_drop.
+//
+// Creating and dropping one name are serialised by lock_stream_name(), which is held to the end of
+// the transaction and taken before any lock on the table. Publishers take the table's lock only.
+#include "core/name.hpp"
+#include "datum.hpp"
+#include "fault.hpp"
+#include "registry.hpp"
+#include "scope.hpp"
+#include "shape.hpp"
+#include "stream_table.hpp"
+
+namespace kanthorq {
+
+namespace {
+
+void require_create_privilege(Oid schema) {
+  const AclResult result = check_schema_privilege(schema, GetUserId(), ACL_CREATE);
+  if (result != ACLCHECK_OK) aclcheck_error(result, OBJECT_SCHEMA, get_namespace_name(schema));
+}
+
+Oid table_by_name(Oid schema, std::string_view name) {
+  return get_relname_relid(table_name(stream_table_prefix, name).c_str(), schema);
+}
+
+// The table's owner drops a stream. Where the table was dropped by hand and only the registry's row
+// is left, whoever may create streams does.
+void require_drop_privilege(Oid schema, std::string_view name) {
+  const Oid table = table_by_name(schema, name);
+  if (!OidIsValid(table))
+    require_create_privilege(schema);
+  else if (!owns_relation(table, GetUserId()))
+    aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(table));
+}
+
+void drop_table(Oid schema, std::string_view name) {
+  if (!OidIsValid(table_by_name(schema, name))) return;
+  const char* table = quote_qualified_identifier(get_namespace_name(schema),
+                                                 table_name(stream_table_prefix, name).c_str());
+  with_spi([&] { SPI_execute(psprintf("DROP TABLE %s", table), false, 0); });
+}
+
+}  // namespace
+
+}  // namespace kanthorq
+
+using namespace kanthorq;
+
+KANTHORQ_FUNCTION(kanthorq_stream_create) {
+  require_argument(fcinfo, 0, "name");
+  require_argument(fcinfo, 1, "subject_index");
+  PreventCommandIfReadOnly("kanthorq_stream_create()");
+  const std::string_view name = text_argument(fcinfo, 0);
+  const bool subject_index = PG_GETARG_BOOL(1);
+  const Oid schema = own_schema(fcinfo);
+  require_name(name);
+  require_create_privilege(schema);
+
+  lock_stream_name(schema, name);
+  if (!OidIsValid(table_by_name(schema, name)))
+    create_stream_table(schema, name, subject_index);
+  else if (!is_registered(schema, name))
+    adopt_stream_table(schema, name, subject_index);
+  return register_stream(schema, name);
+}
+
+KANTHORQ_FUNCTION(kanthorq_stream_table) {
+  const std::string_view name = text_argument(fcinfo, 0);
+  require_name(name);
+  const Oid table = find_stream_table(own_schema(fcinfo), name);
+  if (!OidIsValid(table)) raise_no_such_stream(name);
+  PG_RETURN_OID(table);
+}
+
+KANTHORQ_FUNCTION(kanthorq_stream_drop) {
+  require_argument(fcinfo, 0, "name");
+  PreventCommandIfReadOnly("kanthorq_stream_drop()");
+  const std::string_view name = text_argument(fcinfo, 0);
+  const Oid schema = own_schema(fcinfo);
+  require_name(name);
+  require_confirmation(fcinfo, 1, name);
+
+  if (!is_registered(schema, name)) PG_RETURN_BOOL(false);
+  require_drop_privilege(schema, name);  // also before the lock, which is not for everybody
+  lock_stream_name(schema, name);
+  if (!is_registered(schema, name)) PG_RETURN_BOOL(false);
+  require_drop_privilege(schema, name);
+  drop_table(schema, name);
+  PG_RETURN_BOOL(unregister_stream(schema, name));
+}

@@ -1,0 +1,113 @@
+// What is known about each stream's table is kept for the session, by the table's oid, and worked
+// out again after the server says that the table's definition may have changed (a relcache
+// invalidation, which arrives at the latest when the table is locked for the next use). So a single
+// publish looks up one name in the server's cache and one entry here.
+#include "stream_table.hpp"
+
+#include "core/name.hpp"
+#include "datum.hpp"
+#include "fault.hpp"
+#include "registry.hpp"
+#include "shape.hpp"
+
+namespace kanthorq {
+
+namespace {
+
+struct KnownTable {
+  Oid relation;  // the key
+  bool valid;
+  bool registered;
+  bool plain;
+  Oid position_sequence;
+  std::uint8_t name_size;
+  char name[max_name_bytes];
+};
+
+HTAB* known_tables;
+
+void forget(Datum, Oid relation) {
+  if (OidIsValid(relation)) {
+    auto* known =
+        static_cast<KnownTable*>(hash_search(known_tables, &relation, HASH_FIND, nullptr));
+    if (known) known->valid = false;
+    return;
+  }
+  HASH_SEQ_STATUS scan;
+  hash_seq_init(&scan, known_tables);
+  while (auto* known = static_cast<KnownTable*>(hash_seq_search(&scan))) known->valid = false;
+}
+
+void remember_tables() {
+  HASHCTL control{};
+  control.keysize = sizeof(Oid);
+  control.entrysize = sizeof(KnownTable);
+  known_tables = hash_create("KanthorQ stream tables", 16, &control, HASH_ELEM | HASH_BLOBS);
+  CacheRegisterRelcacheCallback(forget, 0);
+}
+
+bool is_for(const KnownTable& known, std::string_view name) {
+  return std::string_view(known.name, known.name_size) == name;
+}
+
+void find_out(KnownTable& known, Relation table, Oid schema, std::string_view name) {
+  do {
+    known.valid = true;  // cleared by forget() if the definition changes while we look
+    known.registered = is_registered(schema, name);
+    known.plain = known.registered && is_plain_stream_table(table, schema, name);
+    known.position_sequence = known.plain ? identity_sequence(table, position_column) : InvalidOid;
+    known.plain = OidIsValid(known.position_sequence);
+  } while (!known.valid);
+}
+
+const KnownTable& knowledge_of(Relation table, Oid schema, std::string_view name) {
+  if (!known_tables) remember_tables();
+  Oid relation = RelationGetRelid(table);
+  bool found = false;
+  auto* known = static_cast<KnownTable*>(hash_search(known_tables, &relation, HASH_ENTER, &found));
+  if (!found) known->valid = false;
+  if (known->valid && is_for(*known, name)) return *known;
+
+  known->valid = false;  // should finding out fail
+  known->name_size = static_cast<std::uint8_t>(name.size());
+  memcpy(known->name, name.data(), name.size());
+  find_out(*known, table, schema, name);
+  return *known;
+}
+
+}  // namespace
+
+OpenStream open_stream(Oid schema, std::string_view name, LOCKMODE lock) {
+  require_name(name);
+  TableName mapped = table_name(stream_table_prefix, name);
+  RangeVar* range = makeRangeVar(get_namespace_name(schema), mapped.bytes.data(), -1);
+  const Oid oid = RangeVarGetRelid(range, lock, true);
+  if (!OidIsValid(oid)) raise_no_such_stream(name);
+  Relation table = table_open(oid, NoLock);
+  const KnownTable& known = knowledge_of(table, schema, name);
+  if (!known.registered) raise_no_such_stream(name);
+  return {table, known.plain, known.position_sequence};
+}
+
+Oid find_stream_table(Oid schema, std::string_view name) {
+  if (!is_registered(schema, name)) return InvalidOid;
+  return get_relname_relid(table_name(stream_table_prefix, name).c_str(), schema);
+}
+
+void require_ownership(Relation table) {
+  if (!owns_relation(RelationGetRelid(table), GetUserId()))
+    aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(table->rd_rel->relkind),
+                   RelationGetRelationName(table));
+}
+
+void require_confirmation(FunctionCallInfo fcinfo, int argument, std::string_view name) {
+  if (!PG_ARGISNULL(argument) && text_argument(fcinfo, argument) == name) return;
+  ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                  errmsg("removing events of stream \"%s\" must be confirmed", clipped(name)),
+                  PG_ARGISNULL(argument) ? errdetail("The argument \"confirm\" is null.")
+                                         : errdetail("The argument \"confirm\" is \"%s\".",
+                                                     clipped(text_argument(fcinfo, argument))),
+                  errhint("Repeat the stream's name in the argument \"confirm\".")));
+}
+
+}  // namespace kanthorq

@@ -1,0 +1,36 @@
+// From a stream's name to its open table.
+#pragma once
+
+#include "pg.hpp"
+
+namespace kanthorq {
+
+struct OpenStream {
+  Relation relation;
+  bool plain;             // events may be inserted directly, as far as the table is concerned
+  Oid position_sequence;  // of a plain table
+};
+
+// Opens the table of the stream `name` with `lock`, which is kept to the end of the transaction.
+// Raises 22023 for what is no name, 42704 where there is no such stream and 42501 without USAGE on
+// the schema. Privileges on the table are the caller's to check.
+OpenStream open_stream(Oid schema, std::string_view name, LOCKMODE lock);
+
+// The table of the stream, which is not locked; invalid where there is none. `name` is valid.
+Oid find_stream_table(Oid schema, std::string_view name);
+
+// Runs `body` with the open stream.
+template <typename Body>
+void with_stream(Oid schema, std::string_view name, LOCKMODE lock, Body body) {
+  const OpenStream stream = open_stream(schema, name, lock);
+  body(stream);
+  table_close(stream.relation, NoLock);
+}
+
+// Raises 42501 where the current user does not own the table.
+void require_ownership(Relation table);
+
+// Raises 55000 where `argument` of the call, the confirmation, does not repeat the stream's name.
+void require_confirmation(FunctionCallInfo fcinfo, int argument, std::string_view name);
+
+}  // namespace kanthorq

@@ -1,0 +1,60 @@
+// Ranges of time over event ids.
+//
+// An id's time is in its first bytes, but each form writes it differently, and a stream may hold
+// several forms. So a range of time is one range of ids for ULIDs, one for UUIDv7s and one for each
+// prefix in use. Together they may hold a few ids of another form, so the time inside the id has
+// the last word.
+#pragma once
+
+#include "array.hpp"
+#include "core/event_id.hpp"
+#include "datum.hpp"
+#include "ids.hpp"
+#include "query.hpp"
+
+namespace kanthorq {
+
+// Milliseconds since 1970, from (included) to (excluded).
+struct TimeRange {
+  std::uint64_t from = 0;
+  std::uint64_t to = max_id_milliseconds + 1;
+
+  bool is_everything() const { return from == 0 && to > max_id_milliseconds; }
+  bool is_empty() const { return from >= to; }
+};
+
+// The two arguments, in whole milliseconds; null leaves a side open, and so does what lies outside
+// the times that an id can carry.
+TimeRange time_range_arguments(FunctionCallInfo fcinfo, int since, int until);
+
+// What `table` may hold: pairs of bounds, as two text arrays for unnest().
+struct IdRanges {
+  Datum lower;
+  Datum upper;
+};
+IdRanges id_ranges(const char* table, TimeRange range);
+
+// Adds a query for the rows of `select`, limited to the range, by id; `add_conditions` adds what
+// else holds for the rows, their order and their number, which is `size`.
+template <typename AddConditions>
+void add_time_range(ReadQuery& query, Oid schema, const char* table, TimeRange range,
+                    const char* select, int size, AddConditions add_conditions) {
+  const char* own = quote_identifier(get_namespace_name(schema));
+  const IdRanges ranges = id_ranges(table, range);
+  query.add("SELECT DISTINCT ON (id) page.* FROM ROWS FROM (pg_catalog.unnest(", TEXTARRAYOID,
+            ranges.lower);
+  query.add("), pg_catalog.unnest(", TEXTARRAYOID, ranges.upper,
+            ")) AS range(lower_id, upper_id) CROSS JOIN LATERAL (");
+  query.add(select);
+  query.add(
+      " AND id OPERATOR(pg_catalog.>=) range.lower_id COLLATE pg_catalog.\"C\""
+      " AND id OPERATOR(pg_catalog.<) range.upper_id COLLATE pg_catalog.\"C\"");
+  query.add(psprintf(" AND %s.kanthorq_id_time(id) OPERATOR(pg_catalog.>=) ", own), TIMESTAMPTZOID,
+            TimestampTzGetDatum(timestamp_of(range.from)));
+  query.add(psprintf(" AND %s.kanthorq_id_time(id) OPERATOR(pg_catalog.<) ", own), TIMESTAMPTZOID,
+            TimestampTzGetDatum(timestamp_of(range.to)));
+  add_conditions();
+  query.add(") AS page ORDER BY id LIMIT ", INT4OID, Int32GetDatum(size));
+}
+
+}  // namespace kanthorq
