@@ -36,7 +36,7 @@ srcdir ?= .
 # No exceptions, no run-time types, no guards around local statics, nothing exported but what is
 # marked: the library has no C++ runtime in the server, and tests/lint/symbols proves it.
 PG_CXXFLAGS = -std=gnu++20 -fno-exceptions -fno-rtti -fno-threadsafe-statics -fvisibility=hidden \
-	-Wall -Wextra -Werror -Wno-register -Wno-unused-parameter -Wno-missing-field-initializers
+	-Wall -Wextra -Werror -Wno-register -Wno-ignored-attributes -Wno-unused-parameter -Wno-missing-field-initializers
 # Without the compiler's start files: there are no static constructors for them to run, and so not even
 # a weak reference to a C++ runtime is left.
 SHLIB_LINK = -nostartfiles

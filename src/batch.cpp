@@ -63,7 +63,7 @@ KANTHORQ_FUNCTION(kanthorq_publish_many) {
   Event* events = palloc_array_of<Event>(subjects.count);
   for (int i = 0; i < subjects.count; i++) {
     events[i] = make_event({
-        .subject = view_of(DatumGetTextPP(subjects.required(i))),
+        .subject = subjects.required(i),
         .body = bodies.required(i),
         .metadata = metadata.optional(i),
         .id = ids.optional(i),

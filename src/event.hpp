@@ -27,7 +27,7 @@ struct EventBatch {
 // What a caller gave for one event. A null id means a new ULID, a null metadata an empty object, a
 // null created_at the time inside the id.
 struct EventParts {
-  std::string_view subject;
+  Datum subject;
   Datum body;
   NullableDatum metadata;
   NullableDatum id;

@@ -69,8 +69,12 @@ void add_metadata(ReadQuery& query, FunctionCallInfo fcinfo, int argument) {
   require_argument(fcinfo, argument, "metadata_contains");
   Jsonb* wanted = PG_GETARG_JSONB_P(argument);
   if (!JB_ROOT_IS_OBJECT(wanted))
-    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                    errmsg("argument \"metadata_contains\" must be a JSON object")));
+    ereport(
+        ERROR,
+        (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+         errmsg("argument \"metadata_contains\" must be a JSON object"),
+         errdetail(
+             "The metadata of an event is an object, so nothing else is ever contained in it.")));
   if (JB_ROOT_COUNT(wanted) > 0)
     query.add(" AND metadata OPERATOR(pg_catalog.@>) ", JSONBOID, JsonbPGetDatum(wanted));
 }

@@ -136,23 +136,26 @@ void raise_invalid_event_id(std::string_view id, EventIdVerdict verdict, Place p
 }
 
 void raise_null(Place place) {
-  if (place.in_array)
-    ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-                    errmsg("element %d of array \"%s\" must not be null", place.subscript,
-                           place.argument)));
   ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-                  errmsg("argument \"%s\" must not be null", place.argument)));
+                  errmsg("argument \"%s\" must not be null", place.argument),
+                  place.in_array ? errdetail("Element %d of the array is null.", place.subscript)
+                                 : errdetail("The argument has no default that null could mean.")));
 }
 
-void raise_metadata_not_object(Place place) {
+void raise_metadata_not_object(const Jsonb* metadata, Place place) {
+  const char* value = JsonbToCString(nullptr, const_cast<JsonbContainer*>(&metadata->root),
+                                     static_cast<int>(VARSIZE(metadata)));
   ereport(ERROR, (errcode(ERRCODE_CHECK_VIOLATION),
                   errmsg("metadata must be a JSON object%s", place_suffix(place)),
+                  errdetail("The value is %s.", clipped(value)),
                   errhint("Put the value under a key, such as {\"value\": 1}.")));
 }
 
-void raise_no_such_stream(std::string_view name) {
+void raise_no_such_stream(Oid schema, std::string_view name) {
   ereport(ERROR,
           (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("stream \"%s\" does not exist", clipped(name)),
+           errdetail("No stream of that name is registered in schema \"%s\".",
+                     get_namespace_name(schema)),
            errhint("Create it with kanthorq_stream_create().")));
 }
 

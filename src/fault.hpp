@@ -33,10 +33,10 @@ char* clipped(std::string_view value);
 [[noreturn]] void raise_null(Place place);
 
 // 23514, check_violation.
-[[noreturn]] void raise_metadata_not_object(Place place);
+[[noreturn]] void raise_metadata_not_object(const Jsonb* metadata, Place place);
 
 // 42704, undefined_object.
-[[noreturn]] void raise_no_such_stream(std::string_view name);
+[[noreturn]] void raise_no_such_stream(Oid schema, std::string_view name);
 
 // 54000, program_limit_exceeded.
 [[noreturn]] void raise_event_too_large(Size bytes, Size limit, Place place);

@@ -29,7 +29,7 @@ Datum metadata_of(const EventParts& parts) {
   if (parts.metadata.isnull) return empty_object();
   Jsonb* metadata = DatumGetJsonbP(parts.metadata.value);
   if (!JB_ROOT_IS_OBJECT(metadata))
-    raise_metadata_not_object(place_of(parts, "metadata", "metadata"));
+    raise_metadata_not_object(metadata, place_of(parts, "metadata", "metadata"));
   return JsonbPGetDatum(metadata);
 }
 
@@ -51,8 +51,9 @@ void set_id(const EventParts& parts, Event& event) {
 
 Event make_event(const EventParts& parts) {
   Event event{};
-  require_subject(parts.subject, place_of(parts, "subject", "subjects"));
-  event.subject = text_datum(parts.subject);
+  const text* subject = DatumGetTextPP(parts.subject);
+  require_subject(view_of(subject), place_of(parts, "subject", "subjects"));
+  event.subject = PointerGetDatum(subject);
   event.metadata = metadata_of(parts);
   event.body = parts.body;
   const Size bytes = toast_raw_datum_size(event.body) + toast_raw_datum_size(event.metadata);
@@ -69,7 +70,8 @@ OnDuplicate on_duplicate_argument(FunctionCallInfo fcinfo, int argument) {
   if (value == "error") return OnDuplicate::error;
   if (value == "skip") return OnDuplicate::skip;
   ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                  errmsg("invalid value for argument \"on_duplicate\": \"%s\"", clipped(value)),
+                  errmsg("invalid value for argument \"on_duplicate\""),
+                  errdetail("The value is \"%s\".", clipped(value)),
                   errhint("Use \"error\" or \"skip\".")));
 }
 
@@ -87,7 +89,7 @@ Datum publish(FunctionCallInfo fcinfo, BodyOf body_of) {
   require_argument(fcinfo, 2, "body");
   const OnDuplicate on_duplicate = on_duplicate_argument(fcinfo, 6);
   const Event event = make_event({
-      .subject = text_argument(fcinfo, 1),
+      .subject = PG_GETARG_DATUM(1),
       .body = body_of(PG_GETARG_DATUM(2)),
       .metadata = nullable_argument(fcinfo, 3),
       .id = nullable_argument(fcinfo, 4),
@@ -97,23 +99,22 @@ Datum publish(FunctionCallInfo fcinfo, BodyOf body_of) {
   return event.id;
 }
 
-Datum utf8_bytes(std::string_view characters) {
-  const char* utf8 =
-      pg_server_to_any(characters.data(), static_cast<int>(characters.size()), PG_UTF8);
-  const bool converted = utf8 != characters.data();
-  return text_datum(converted ? std::string_view(utf8, strlen(utf8)) : characters);
-}
-
 Datum bytea_body(Datum body) { return body; }
 
-Datum text_body(Datum body) { return utf8_bytes(view_of(DatumGetTextPP(body))); }
+// The same varlena where the server's encoding is UTF-8: text and bytea are stored alike.
+Datum text_body(Datum body) {
+  text* characters = DatumGetTextPP(body);
+  const std::string_view server = view_of(characters);
+  const char* utf8 = pg_server_to_any(server.data(), static_cast<int>(server.size()), PG_UTF8);
+  return utf8 == server.data() ? PointerGetDatum(characters) : text_datum(utf8);
+}
 
 Datum json_body(Datum body) {
   Jsonb* document = DatumGetJsonbP(body);
   StringInfoData characters;
   initStringInfo(&characters);
   JsonbToCString(&characters, &document->root, VARSIZE(document));
-  return utf8_bytes({characters.data, static_cast<std::size_t>(characters.len)});
+  return text_body(text_datum({characters.data, static_cast<std::size_t>(characters.len)}));
 }
 
 }  // namespace

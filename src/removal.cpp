@@ -111,7 +111,11 @@ KANTHORQ_FUNCTION(kanthorq_stream_append_only) {
       permit == permit_now(RelationGetRelid(trigger->tg_relation)))
     return PointerGetDatum(TRIGGER_FIRED_FOR_ROW(event) ? trigger->tg_trigtuple : nullptr);
   const char* table = RelationGetRelationName(trigger->tg_relation);
-  ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                  errmsg("cannot %s \"%s\": a stream is append-only", operation(event), table),
-                  errhint("%s", append_only_hint(event))));
+  ereport(
+      ERROR,
+      (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+       errmsg("cannot %s \"%s\"", operation(event), table),
+       errdetail(
+           "A stream is append-only: its events never change, and leave by explicit removal only."),
+       errhint("%s", append_only_hint(event))));
 }

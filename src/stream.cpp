@@ -67,8 +67,9 @@ KANTHORQ_FUNCTION(kanthorq_stream_create) {
 KANTHORQ_FUNCTION(kanthorq_stream_table) {
   const std::string_view name = text_argument(fcinfo, 0);
   require_name(name);
-  const Oid table = find_stream_table(own_schema(fcinfo), name);
-  if (!OidIsValid(table)) raise_no_such_stream(name);
+  const Oid schema = own_schema(fcinfo);
+  const Oid table = find_stream_table(schema, name);
+  if (!OidIsValid(table)) raise_no_such_stream(schema, name);
   PG_RETURN_OID(table);
 }
 

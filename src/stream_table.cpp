@@ -17,6 +17,7 @@ namespace {
 struct KnownTable {
   Oid relation;  // the key
   bool valid;
+  bool changed;  // since finding out began
   bool registered;
   bool plain;
   Oid position_sequence;
@@ -26,16 +27,21 @@ struct KnownTable {
 
 HTAB* known_tables;
 
+void mark_changed(KnownTable& known) {
+  known.valid = false;
+  known.changed = true;
+}
+
 void forget(Datum, Oid relation) {
   if (OidIsValid(relation)) {
     auto* known =
         static_cast<KnownTable*>(hash_search(known_tables, &relation, HASH_FIND, nullptr));
-    if (known) known->valid = false;
+    if (known) mark_changed(*known);
     return;
   }
   HASH_SEQ_STATUS scan;
   hash_seq_init(&scan, known_tables);
-  while (auto* known = static_cast<KnownTable*>(hash_seq_search(&scan))) known->valid = false;
+  while (auto* known = static_cast<KnownTable*>(hash_seq_search(&scan))) mark_changed(*known);
 }
 
 void remember_tables() {
@@ -51,13 +57,17 @@ bool is_for(const KnownTable& known, std::string_view name) {
 }
 
 void find_out(KnownTable& known, Relation table, Oid schema, std::string_view name) {
+  known.valid = false;  // and so it stays should finding out fail
+  known.name_size = static_cast<std::uint8_t>(name.size());
+  memcpy(known.name, name.data(), name.size());
   do {
-    known.valid = true;  // cleared by forget() if the definition changes while we look
+    known.changed = false;
     known.registered = is_registered(schema, name);
-    known.plain = known.registered && is_plain_stream_table(table, schema, name);
-    known.position_sequence = known.plain ? identity_sequence(table, position_column) : InvalidOid;
+    const bool plain = known.registered && is_plain_stream_table(table, schema, name);
+    known.position_sequence = plain ? identity_sequence(table, position_column) : InvalidOid;
     known.plain = OidIsValid(known.position_sequence);
-  } while (!known.valid);
+  } while (known.changed);  // by forget(), while we looked
+  known.valid = true;
 }
 
 const KnownTable& knowledge_of(Relation table, Oid schema, std::string_view name) {
@@ -65,13 +75,7 @@ const KnownTable& knowledge_of(Relation table, Oid schema, std::string_view name
   Oid relation = RelationGetRelid(table);
   bool found = false;
   auto* known = static_cast<KnownTable*>(hash_search(known_tables, &relation, HASH_ENTER, &found));
-  if (!found) known->valid = false;
-  if (known->valid && is_for(*known, name)) return *known;
-
-  known->valid = false;  // should finding out fail
-  known->name_size = static_cast<std::uint8_t>(name.size());
-  memcpy(known->name, name.data(), name.size());
-  find_out(*known, table, schema, name);
+  if (!found || !known->valid || !is_for(*known, name)) find_out(*known, table, schema, name);
   return *known;
 }
 
@@ -82,10 +86,10 @@ OpenStream open_stream(Oid schema, std::string_view name, LOCKMODE lock) {
   TableName mapped = table_name(stream_table_prefix, name);
   RangeVar* range = makeRangeVar(get_namespace_name(schema), mapped.bytes.data(), -1);
   const Oid oid = RangeVarGetRelid(range, lock, true);
-  if (!OidIsValid(oid)) raise_no_such_stream(name);
+  if (!OidIsValid(oid)) raise_no_such_stream(schema, name);
   Relation table = table_open(oid, NoLock);
   const KnownTable& known = knowledge_of(table, schema, name);
-  if (!known.registered) raise_no_such_stream(name);
+  if (!known.registered) raise_no_such_stream(schema, name);
   return {table, known.plain, known.position_sequence};
 }
 
