@@ -56,18 +56,18 @@ bool is_for(const KnownTable& known, std::string_view name) {
   return std::string_view(known.name, known.name_size) == name;
 }
 
+// Nothing that matters to a publisher changes meanwhile, because its lock on the table keeps such
+// definitions out. A change of another kind only means that the next use looks again.
 void find_out(KnownTable& known, Relation table, Oid schema, std::string_view name) {
   known.valid = false;  // and so it stays should finding out fail
+  known.changed = false;
   known.name_size = static_cast<std::uint8_t>(name.size());
   memcpy(known.name, name.data(), name.size());
-  do {
-    known.changed = false;
-    known.registered = is_registered(schema, name);
-    const bool plain = known.registered && is_plain_stream_table(table, schema, name);
-    known.position_sequence = plain ? identity_sequence(table, position_column) : InvalidOid;
-    known.plain = OidIsValid(known.position_sequence);
-  } while (known.changed);  // by forget(), while we looked
-  known.valid = true;
+  known.registered = is_registered(schema, name);
+  const bool plain = known.registered && is_plain_stream_table(table, schema, name);
+  known.position_sequence = plain ? identity_sequence(table, position_column) : InvalidOid;
+  known.plain = OidIsValid(known.position_sequence);
+  known.valid = !known.changed;
 }
 
 const KnownTable& knowledge_of(Relation table, Oid schema, std::string_view name) {
