@@ -79,7 +79,8 @@ CREATE TABLE kanthorq_stream_registry (
         DEFAULT EXTRACT(EPOCH FROM CURRENT_TIMESTAMP) OPERATOR(pg_catalog.*) 1000,
     updated_at bigint NOT NULL
         DEFAULT EXTRACT(EPOCH FROM CURRENT_TIMESTAMP) OPERATOR(pg_catalog.*) 1000,
-    PRIMARY KEY (name)
+    -- "kanthorq_stream_registry_pkey" would be the table of the stream "registry_pkey".
+    CONSTRAINT kanthorq_registered_streams_pkey PRIMARY KEY (name)
 );
 COMMENT ON TABLE kanthorq_stream_registry IS
 'the streams; written by kanthorq_stream_create() and kanthorq_stream_drop() only';

@@ -47,7 +47,7 @@ const char* token_detail(std::string_view whole, SubjectVerdict verdict, const c
       return psprintf("The %s has %zu characters; %zu are allowed.", kind, whole.size(),
                       max_subject_bytes);
     case SubjectFault::empty_token:
-      return psprintf("Token %zu, \"\", is empty.", verdict.token_number);
+      return psprintf("Token %zu is empty.", verdict.token_number);
     case SubjectFault::bad_character:
       return psprintf(
           "Token %zu, \"%s\", has a character that is not a letter, a digit or a hyphen.",

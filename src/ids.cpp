@@ -16,8 +16,9 @@ IdGenerator ulids;
 IdGenerator uuids;
 IdGenerator dated_ulids;  // kanthorq_ulid(at): counts up while `at` stays in one millisecond
 
+// A clock before 1970 counts as 1970.
 std::uint64_t now_milliseconds() {
-  return static_cast<std::uint64_t>(epoch_milliseconds(GetCurrentTimestamp()));
+  return static_cast<std::uint64_t>(Max(epoch_milliseconds(GetCurrentTimestamp()), 0));
 }
 
 void fill_random(std::uint64_t* high, std::uint64_t* low) {

@@ -47,8 +47,7 @@ uint64 remove_where(Relation table, const char* condition, Oid type, Datum value
 }
 
 const char* append_only_hint(TriggerEvent event) {
-  if (TRIGGER_FIRED_BY_UPDATE(event))
-    return "Events never change; publish a new one that says what is different.";
+  if (TRIGGER_FIRED_BY_UPDATE(event)) return "Publish a new event that says what is different.";
   if (TRIGGER_FIRED_BY_DELETE(event))
     return "Remove events with kanthorq_event_remove() or kanthorq_stream_trim().";
   return "Remove events with kanthorq_stream_trim(), or the stream with kanthorq_stream_drop().";
@@ -111,11 +110,8 @@ KANTHORQ_FUNCTION(kanthorq_stream_append_only) {
       permit == permit_now(RelationGetRelid(trigger->tg_relation)))
     return PointerGetDatum(TRIGGER_FIRED_FOR_ROW(event) ? trigger->tg_trigtuple : nullptr);
   const char* table = RelationGetRelationName(trigger->tg_relation);
-  ereport(
-      ERROR,
-      (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-       errmsg("cannot %s \"%s\"", operation(event), table),
-       errdetail(
-           "A stream is append-only: its events never change, and leave by explicit removal only."),
-       errhint("%s", append_only_hint(event))));
+  ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                  errmsg("cannot %s \"%s\": a stream is append-only", operation(event), table),
+                  errdetail("Its events never change; they leave by explicit removal only."),
+                  errhint("%s", append_only_hint(event))));
 }

@@ -28,7 +28,7 @@ constexpr Column columns[stream_columns] = {
     {"metadata", JSONBOID, -1, InvalidOid, "pg_catalog.jsonb"},
     {"created_at", INT8OID, -1, InvalidOid, "pg_catalog.int8"},
     {"txid", XID8OID, -1, InvalidOid, "pg_catalog.xid8"},
-    {"position", INT8OID, -1, InvalidOid, "pg_catalog.int8 GENERATED ALWAYS AS IDENTITY"},
+    {"position", INT8OID, -1, InvalidOid, "pg_catalog.int8"},
 };
 
 // The checks, by the column that each is about. Their names are what a client sees when a plain
@@ -65,8 +65,14 @@ char* column_definitions() {
   StringInfoData sql;
   initStringInfo(&sql);
   for (const Column& column : columns)
-    appendStringInfo(&sql, "%s %s NOT NULL, ", column.name, column.definition);
+    appendStringInfo(&sql, "%s%s %s NOT NULL", sql.len > 0 ? ", " : "", column.name,
+                     column.definition);
   return sql.data;
+}
+
+// An index or the sequence of the stream's table, by what it is.
+const char* part(std::string_view name, const char* what) {
+  return quote_identifier(cstring_of(part_name(stream_table_prefix, name, what).view()));
 }
 
 // Puts the defaults, checks and triggers on a table that has none of them.
@@ -112,8 +118,8 @@ void undress(Oid relation, const char* table) {
       run(psprintf("DROP TRIGGER %s ON %s", trigger, table));
 }
 
-void create_subject_index(const char* table) {
-  run(psprintf("CREATE INDEX ON %s (subject, id)", table));
+void create_subject_index(std::string_view name, const char* table) {
+  run(psprintf("CREATE INDEX %s ON %s (subject, id)", part(name, "subject_id_idx"), table));
 }
 
 bool has_index(Relation table, bool (*wanted)(Form_pg_index)) {
@@ -277,9 +283,12 @@ char* quoted_table_name(Relation table) {
 void create_stream_table(Oid schema, std::string_view name, bool subject_index) {
   with_spi([&] {
     const char* table = qualified_name(schema, table_name(stream_table_prefix, name).view());
-    run(psprintf("CREATE TABLE %s (%sPRIMARY KEY (id), UNIQUE (position)) USING heap", table,
-                 column_definitions()));
-    if (subject_index) create_subject_index(table);
+    run(
+        psprintf("CREATE TABLE %s (%s GENERATED ALWAYS AS IDENTITY (SEQUENCE NAME %s.%s),"
+                 " CONSTRAINT %s PRIMARY KEY (id), CONSTRAINT %s UNIQUE (position)) USING heap",
+                 table, column_definitions(), quoted_schema(schema), part(name, "position_seq"),
+                 part(name, "pkey"), part(name, "position_key")));
+    if (subject_index) create_subject_index(name, table);
     dress(schema, name, table);
   });
 }
@@ -302,7 +311,7 @@ void adopt_stream_table(Oid schema, std::string_view name, bool subject_index) {
 
   with_spi([&] {
     undress(oid, quoted);
-    if (lacks_subject_index) create_subject_index(quoted);
+    if (lacks_subject_index) create_subject_index(name, quoted);
     dress(schema, name, quoted);
   });
 }

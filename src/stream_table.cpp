@@ -106,12 +106,13 @@ void require_ownership(Relation table) {
 
 void require_confirmation(FunctionCallInfo fcinfo, int argument, std::string_view name) {
   if (!PG_ARGISNULL(argument) && text_argument(fcinfo, argument) == name) return;
-  ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                  errmsg("removing events of stream \"%s\" must be confirmed", clipped(name)),
-                  PG_ARGISNULL(argument) ? errdetail("The argument \"confirm\" is null.")
-                                         : errdetail("The argument \"confirm\" is \"%s\".",
-                                                     clipped(text_argument(fcinfo, argument))),
-                  errhint("Repeat the stream's name in the argument \"confirm\".")));
+  ereport(ERROR,
+          (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+           errmsg("confirmation for stream \"%s\" is missing or wrong", clipped(name)),
+           PG_ARGISNULL(argument) ? errdetail("The argument \"confirm\" is null.")
+                                  : errdetail("The argument \"confirm\" is \"%s\".",
+                                              clipped(text_argument(fcinfo, argument))),
+           errhint("This removes events; repeat the stream's name in the argument \"confirm\".")));
 }
 
 }  // namespace kanthorq

@@ -3,7 +3,8 @@
 // Within one millisecond the random part of the last id counts up by one, as the ULID
 // specification's monotonic factory and RFC 9562 section 6.2 (method 2) have it. Where the clock
 // stands still or steps back the last id's millisecond is kept, and where the random part
-// overflows the next millisecond is borrowed, so an id is never refused and never repeats.
+// overflows the next millisecond is borrowed, so an id is never refused and, up to the last
+// millisecond that an id can carry, never repeats.
 #pragma once
 
 #include <cstdint>
@@ -34,17 +35,20 @@ constexpr std::uint64_t low_bits(int count) noexcept {
 }
 
 // Moves to the next id at `now`, milliseconds since the epoch. `random(&high, &low)` fills two
-// words with random bits; it is asked once a millisecond.
+// words with random bits; it is asked once a millisecond, and nothing has changed if it does not
+// return.
 template <typename Random>
-constexpr void advance(IdGenerator& last, std::uint64_t now, RandomBits bits,
-                       Random random) noexcept {
+constexpr void advance(IdGenerator& last, std::uint64_t now, RandomBits bits, Random random) {
   if (now > max_id_milliseconds) now = max_id_milliseconds;
-  const bool counts_up = last.started && now <= last.milliseconds;
-  if (counts_up) {
-    last.random_low = (last.random_low + 1) & low_bits(bits.low);
-    if (last.random_low != 0) return;
-    last.random_high = (last.random_high + 1) & low_bits(bits.high);
-    if (last.random_high != 0) return;
+  if (last.started && now <= last.milliseconds) {
+    const std::uint64_t low = (last.random_low + 1) & low_bits(bits.low);
+    const std::uint64_t carry = low == 0 ? 1 : 0;
+    const std::uint64_t high = (last.random_high + carry) & low_bits(bits.high);
+    if (low != 0 || high != 0) {
+      last.random_low = low;
+      last.random_high = high;
+      return;
+    }
     now = last.milliseconds + 1;
   }
   std::uint64_t high = 0;

@@ -71,25 +71,47 @@ constexpr std::uint64_t stable_hash(std::string_view text) noexcept {
   return hash;
 }
 
-// The table of a stream or consumer called `name` (valid, as by check_name): `prefix` and the name
-// where both fit into an identifier, else the prefix, the head of the name, two underscores and
-// the name's hash in hexadecimal. No name has two underscores in a row, so a shortened table name
-// is never the literal one of another name. Two long names with the same head and the same hash
-// would share a table name; creating the second one is refused (see src/shape.cpp).
-constexpr TableName table_name(std::string_view prefix, std::string_view name) noexcept {
+// The one name whose literal table is taken: kanthorq_stream_registry is the registry.
+inline constexpr std::string_view taken_name = "registry";
+
+constexpr void append_shortened(TableName& to, std::string_view name, std::size_t room) noexcept {
   constexpr std::size_t hash_digits = 16;
-  TableName table;
-  table.append(prefix);
-  if (prefix.size() + name.size() <= max_identifier_bytes) {
-    table.append(name);
-    return table;
-  }
-  table.append(slice(name, 0, max_identifier_bytes - prefix.size() - 2 - hash_digits));
-  table.append("__");
+  to.append(slice(name, 0, room - 2 - hash_digits));
+  to.append("__");
   const std::uint64_t hash = stable_hash(name);
   for (std::size_t digit = hash_digits; digit-- > 0;)
-    table.bytes[table.size++] = "0123456789abcdef"[(hash >> (4 * digit)) & 15];
+    to.bytes[to.size++] = "0123456789abcdef"[(hash >> (4 * digit)) & 15];
+}
+
+// The table of a stream called `name` (valid, as by check_name): `prefix` and the name where both
+// fit into an identifier, else the prefix, the head of the name, two underscores and the name's
+// hash in hexadecimal. No name has two underscores in a row, so a shortened table name is never the
+// literal one of another name. Two long names with the same head and the same hash would share a
+// table name; creating the second one is refused (see src/shape.cpp).
+constexpr TableName table_name(std::string_view prefix, std::string_view name) noexcept {
+  TableName table;
+  table.append(prefix);
+  if (prefix.size() + name.size() <= max_identifier_bytes && name != taken_name)
+    table.append(name);
+  else
+    append_shortened(table, name, max_identifier_bytes - prefix.size());
   return table;
+}
+
+// An index or sequence of that table: as the table, two underscores and what it is. The underscores
+// keep it from being the table of another stream.
+constexpr TableName part_name(std::string_view prefix, std::string_view name,
+                              std::string_view part) noexcept {
+  const std::size_t room = max_identifier_bytes - prefix.size() - 2 - part.size();
+  TableName result;
+  result.append(prefix);
+  if (name.size() <= room)
+    result.append(name);
+  else
+    append_shortened(result, name, room);
+  result.append("__");
+  result.append(part);
+  return result;
 }
 
 }  // namespace kanthorq

@@ -157,6 +157,12 @@ TEST(EventId, APrefixStartsWithALetterAndEndsWithALetterOrADigit) {
   });
 }
 
+TEST(EventId, APrefixIsNeverEmpty) {
+  EXPECT_FALSE(is_id_prefix({}));
+  EXPECT_FALSE(is_id_prefix(""));
+  EXPECT_TRUE(is_id_prefix("a"));
+}
+
 TEST(EventId, EveryByteOfAPrefixIsCheckedInEveryPlace) {
   constexpr std::string_view letters = "abcdefghijklmnopqrstuvwxyz";
   constexpr std::string_view digits = "0123456789";

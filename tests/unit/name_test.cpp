@@ -268,6 +268,42 @@ TEST(TableName, NoTwoOf200000NamesShareATable) {
   EXPECT_EQ(tables.size(), 200000u);
 }
 
+// kanthorq_stream_registry is the registry's own table.
+TEST(TableName, OfAStreamCalledRegistryIsNotTheRegistry) {
+  EXPECT_EQ(table_of_stream("registry"), "kanthorq_stream_registry__1372da77c0d31d8e");
+  EXPECT_EQ(table_of_stream("Registry"), "kanthorq_stream_Registry");
+  EXPECT_EQ(table_of_stream("registry_pkey"), "kanthorq_stream_registry_pkey");
+}
+
+std::string part_of_stream(std::string_view name, std::string_view part) {
+  return std::string(part_name(stream_table_prefix, name, part).view());
+}
+
+TEST(PartName, IsTheTableTwoUnderscoresAndThePart) {
+  EXPECT_EQ(part_of_stream("order", "pkey"), "kanthorq_stream_order__pkey");
+  EXPECT_EQ(part_of_stream("order", "position_seq"), "kanthorq_stream_order__position_seq");
+}
+
+// An index called as PostgreSQL calls it, kanthorq_stream_order_pkey, would be the table of the
+// stream order_pkey.
+TEST(PartName, IsNeverTheTableOfAnotherStream) {
+  for (std::size_t length = 1; length <= max_name_bytes; length++) {
+    const std::string name(length, 'a');
+    for (std::string_view part : {"pkey", "position_key", "position_seq", "subject_id_idx"}) {
+      const std::string identifier = part_of_stream(name, part);
+      EXPECT_LE(identifier.size(), 63u) << length;
+      EXPECT_TRUE(identifier.ends_with("__" + std::string(part))) << identifier;
+      EXPECT_FALSE(is_name(identifier.substr(stream_table_prefix.size()))) << identifier;
+      EXPECT_NE(identifier, table_of_stream(name)) << length;
+    }
+  }
+}
+
+TEST(PartName, OfLongNamesThatShareTheirHeadDiffers) {
+  const std::string head(47, 'a');
+  EXPECT_NE(part_of_stream(head + "_b", "pkey"), part_of_stream(head + "_c", "pkey"));
+}
+
 TEST(TableName, IsKnownAtCompileTime) {
   static_assert(is_name("order_notification"));
   static_assert(table_name(stream_table_prefix, "order_notification").view() ==
