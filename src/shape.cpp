@@ -152,6 +152,18 @@ bool is_on_subject_and_id(Form_pg_index index) {
          index->indkey.values[1] == id_column;
 }
 
+// Positions must be handed out one by one and in order: a session that keeps some for later would
+// take one behind which readers have passed.
+bool hands_out_in_order(Oid sequence) {
+  HeapTuple row = SearchSysCache1(SEQRELID, ObjectIdGetDatum(sequence));
+  if (!HeapTupleIsValid(row)) return false;
+  const auto* settings = reinterpret_cast<Form_pg_sequence>(GETSTRUCT(row));
+  const bool in_order =
+      settings->seqincrement == 1 && settings->seqcache == 1 && !settings->seqcycle;
+  ReleaseSysCache(row);
+  return in_order;
+}
+
 const char* column_difference(TupleDesc descriptor) {
   if (descriptor->natts != stream_columns)
     return psprintf("It has or had %d columns; a stream table has %d.", descriptor->natts,
@@ -180,6 +192,8 @@ const char* shape_difference(Relation table) {
   if (table->rd_tableam != GetHeapamTableAmRoutine()) return "It does not use the heap.";
   const char* difference = column_difference(RelationGetDescr(table));
   if (difference) return difference;
+  if (!hands_out_in_order(identity_sequence(table, position_column)))
+    return "The sequence of its column \"position\" must have increment 1, cache 1 and no cycle.";
   if (!has_index(table, is_primary_key_on_id)) return "Its primary key is not \"id\".";
   if (!has_index(table, is_unique_on_position)) return "Its column \"position\" is not unique.";
   return nullptr;

@@ -63,7 +63,7 @@ void find_out(KnownTable& known, Relation table, Oid schema, std::string_view na
   known.changed = false;
   known.name_size = static_cast<std::uint8_t>(name.size());
   memcpy(known.name, name.data(), name.size());
-  known.registered = is_registered(schema, name);
+  known.registered = table->rd_rel->relkind == RELKIND_RELATION && is_registered(schema, name);
   const bool plain = known.registered && is_plain_stream_table(table, schema, name);
   known.position_sequence = plain ? identity_sequence(table, position_column) : InvalidOid;
   known.plain = OidIsValid(known.position_sequence);
@@ -87,7 +87,7 @@ OpenStream open_stream(Oid schema, std::string_view name, LOCKMODE lock) {
   RangeVar* range = makeRangeVar(get_namespace_name(schema), mapped.bytes.data(), -1);
   const Oid oid = RangeVarGetRelid(range, lock, true);
   if (!OidIsValid(oid)) raise_no_such_stream(schema, name);
-  Relation table = table_open(oid, NoLock);
+  Relation table = relation_open(oid, NoLock);  // whatever has the name
   const KnownTable& known = knowledge_of(table, schema, name);
   if (!known.registered) raise_no_such_stream(schema, name);
   return {table, known.plain, known.position_sequence};

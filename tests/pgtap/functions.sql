@@ -1,0 +1,166 @@
+-- The functions of the extension, all of them: what each is called with, what it answers and what
+-- the planner may assume about it. The list is complete in both directions, so that a function that
+-- appears, disappears or changes its signature is noticed here before a client notices it.
+BEGIN;
+
+-- Arguments and results as the server spells them. Volatility: i(mmutable), s(table), v(olatile).
+-- Strict: null in, null out. Parallel: s(afe), r(estricted), u(nsafe). Rows: the planner's guess,
+-- 0 for what returns no set.
+CREATE TEMPORARY TABLE expected (
+    name text,
+    arguments text,
+    result text,
+    volatility text,
+    strict boolean,
+    parallel text,
+    row_estimate integer,
+    symbol text
+);
+INSERT INTO expected VALUES
+    ('kanthorq_is_name', 'name text',
+     'boolean', 'i', true, 's', 0, 'kanthorq_is_name'),
+    ('kanthorq_is_subject', 'subject text',
+     'boolean', 'i', true, 's', 0, 'kanthorq_is_subject'),
+    ('kanthorq_is_subject_filter', 'filter text',
+     'boolean', 'i', true, 's', 0, 'kanthorq_is_subject_filter'),
+    ('kanthorq_subject_matches', 'subject text, filter text',
+     'boolean', 'i', true, 's', 0, 'kanthorq_subject_matches'),
+    ('kanthorq_is_ulid', 'id text',
+     'boolean', 'i', true, 's', 0, 'kanthorq_is_ulid'),
+    ('kanthorq_is_uuidv7', 'id text',
+     'boolean', 'i', true, 's', 0, 'kanthorq_is_uuidv7'),
+    ('kanthorq_is_event_id', 'id text',
+     'boolean', 'i', true, 's', 0, 'kanthorq_is_event_id'),
+    ('kanthorq_ulid', '',
+     'text', 'v', true, 'r', 0, 'kanthorq_ulid'),
+    ('kanthorq_ulid', 'at timestamp with time zone',
+     'text', 'v', true, 'r', 0, 'kanthorq_ulid_at'),
+    ('kanthorq_ulid_floor', 'at timestamp with time zone',
+     'text', 'i', true, 's', 0, 'kanthorq_ulid_floor'),
+    ('kanthorq_uuidv7', '',
+     'text', 'v', true, 'r', 0, 'kanthorq_uuidv7'),
+    ('kanthorq_id_time', 'id text',
+     'timestamp with time zone', 'i', true, 's', 0, 'kanthorq_id_time'),
+    ('kanthorq_stream_create', 'name text, subject_index boolean DEFAULT true',
+     'kanthorq_stream_registry', 'v', false, 'u', 0, 'kanthorq_stream_create'),
+    ('kanthorq_stream_table', 'name text',
+     'regclass', 's', true, 's', 0, 'kanthorq_stream_table'),
+    ('kanthorq_stream_drop', 'name text, confirm text',
+     'boolean', 'v', false, 'u', 0, 'kanthorq_stream_drop'),
+    ('kanthorq_stream_trim',
+     'name text, before_id text, confirm text, force boolean DEFAULT false',
+     'bigint', 'v', false, 'u', 0, 'kanthorq_stream_trim'),
+    ('kanthorq_publish',
+     'stream text, subject text, body bytea, metadata jsonb DEFAULT ''{}''::jsonb, '
+     'id text DEFAULT NULL::text, created_at bigint DEFAULT NULL::bigint, '
+     'on_duplicate text DEFAULT ''error''::text',
+     'text', 'v', false, 'u', 0, 'kanthorq_publish'),
+    ('kanthorq_publish_text',
+     'stream text, subject text, body text, metadata jsonb DEFAULT ''{}''::jsonb, '
+     'id text DEFAULT NULL::text, created_at bigint DEFAULT NULL::bigint, '
+     'on_duplicate text DEFAULT ''error''::text',
+     'text', 'v', false, 'u', 0, 'kanthorq_publish_text'),
+    ('kanthorq_publish_json',
+     'stream text, subject text, body jsonb, metadata jsonb DEFAULT ''{}''::jsonb, '
+     'id text DEFAULT NULL::text, created_at bigint DEFAULT NULL::bigint, '
+     'on_duplicate text DEFAULT ''error''::text',
+     'text', 'v', false, 'u', 0, 'kanthorq_publish_json'),
+    ('kanthorq_publish_many',
+     'stream text, subjects text[], bodies bytea[], metadata jsonb[] DEFAULT NULL::jsonb[], '
+     'ids text[] DEFAULT NULL::text[], created_at bigint[] DEFAULT NULL::bigint[], '
+     'on_duplicate text DEFAULT ''error''::text',
+     'text[]', 'v', false, 'u', 0, 'kanthorq_publish_many'),
+    ('kanthorq_event_get', 'stream text, id text',
+     'SETOF kanthorq_event', 's', false, 's', 1, 'kanthorq_event_get'),
+    ('kanthorq_events',
+     'stream text, filter text DEFAULT ''>''::text, after_id text DEFAULT NULL::text, '
+     'since timestamp with time zone DEFAULT NULL::timestamp with time zone, '
+     'until timestamp with time zone DEFAULT NULL::timestamp with time zone, '
+     'size integer DEFAULT 100, metadata_contains jsonb DEFAULT ''{}''::jsonb',
+     'SETOF kanthorq_event', 's', false, 's', 100, 'kanthorq_events'),
+    ('kanthorq_events_by_subject',
+     'stream text, filter text DEFAULT ''>''::text, after_subject text DEFAULT NULL::text, '
+     'after_id text DEFAULT NULL::text, size integer DEFAULT 100',
+     'SETOF kanthorq_event', 's', false, 's', 100, 'kanthorq_events_by_subject'),
+    ('kanthorq_event_remove', 'stream text, ids text[]',
+     'bigint', 'v', false, 'u', 0, 'kanthorq_event_remove'),
+    ('kanthorq_txid', 'stream text',
+     'xid8', 's', true, 'u', 0, 'kanthorq_txid'),
+    ('kanthorq_stream_append_only', '',
+     'trigger', 'v', false, 'u', 0, 'kanthorq_stream_append_only');
+
+CREATE TEMPORARY VIEW member AS
+SELECT p.*, pg_get_function_arguments(p.oid) AS arguments
+FROM pg_depend d
+JOIN pg_extension e ON e.oid = d.refobjid
+JOIN pg_proc p ON p.oid = d.objid
+WHERE d.deptype = 'e' AND d.classid = 'pg_proc'::regclass
+  AND d.refclassid = 'pg_extension'::regclass AND e.extname = 'kanthorq';
+
+SELECT plan(8 + 3 * (SELECT count(*) FROM expected)::integer);
+
+-- What exists
+
+SELECT set_eq(
+    'SELECT proname::text, arguments FROM member',
+    'SELECT name, arguments FROM expected',
+    'the functions of the extension, by name and arguments, are these and no others');
+SELECT is_empty(
+    $$SELECT proname FROM pg_proc
+      WHERE proname LIKE 'kanthorq%' AND oid NOT IN (SELECT oid FROM member)$$,
+    'no function of that name stands outside the extension');
+SELECT is(
+    (SELECT count(*) FROM pg_proc WHERE proname = 'kanthorq_publish'), 1::bigint,
+    'there is one kanthorq_publish and no overload of it: a literal is never taken for text');
+SELECT is(
+    (SELECT array_agg(pronargs ORDER BY pronargs) FROM pg_proc WHERE proname = 'kanthorq_ulid'),
+    ARRAY[0, 1]::smallint[],
+    'there are two kanthorq_ulid: of now, and of a time');
+SELECT is_empty(
+    $$SELECT proname FROM member WHERE proname <> 'kanthorq_ulid'
+      GROUP BY proname HAVING count(*) > 1$$,
+    'no other function has an overload');
+SELECT is(
+    (SELECT array_agg(DISTINCT pronamespace::regnamespace) FROM member),
+    ARRAY['public'::regnamespace],
+    'all functions live in the schema that was chosen for the extension');
+SELECT is_empty(
+    $$SELECT proname FROM member WHERE proowner <> (SELECT extowner FROM pg_extension
+      WHERE extname = 'kanthorq')$$,
+    'all functions belong to the owner of the extension');
+SELECT is_empty(
+    $$SELECT proname FROM member WHERE NOT has_function_privilege('pg_monitor', oid, 'EXECUTE')$$,
+    'everybody may call every function: rights are those on the tables');
+
+-- What each one is. A missing function shows as null.
+
+SELECT is(
+    (SELECT pg_get_function_result(m.oid) FROM member m
+     WHERE m.proname = x.name AND m.arguments = x.arguments),
+    x.result,
+    format('%s(%s) returns %s', x.name, x.arguments, x.result))
+FROM expected x ORDER BY x.name COLLATE "C", x.arguments COLLATE "C";
+
+SELECT is(
+    (SELECT format('volatile %s, strict %s, parallel %s, rows %s',
+                   provolatile, proisstrict, proparallel, prorows)
+     FROM member m WHERE m.proname = x.name AND m.arguments = x.arguments),
+    format('volatile %s, strict %s, parallel %s, rows %s',
+           x.volatility, x.strict, x.parallel, x.row_estimate),
+    format('%s(%s): what the planner may assume', x.name, x.arguments))
+FROM expected x ORDER BY x.name COLLATE "C", x.arguments COLLATE "C";
+
+SELECT is(
+    (SELECT format('%s %s in %s, kind %s, definer %s, leakproof %s, settings %s, support %s',
+                   lanname, prosrc, probin, prokind, prosecdef, proleakproof,
+                   coalesce(proconfig::text, 'none'), prosupport)
+     FROM member m JOIN pg_language l ON l.oid = m.prolang
+     WHERE m.proname = x.name AND m.arguments = x.arguments),
+    format('c %s in $libdir/kanthorq, kind f, definer f, leakproof f, settings none, support -',
+           x.symbol),
+    format('%s(%s) is a C function of the library that runs as its caller, with no settings',
+           x.name, x.arguments))
+FROM expected x ORDER BY x.name COLLATE "C", x.arguments COLLATE "C";
+
+SELECT * FROM finish();
+ROLLBACK;
