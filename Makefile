@@ -29,8 +29,13 @@ DATA_built = sql/kanthorq--$(EXTVERSION).sql
 EXTRA_CLEAN = sql/kanthorq--$(EXTVERSION).sql
 
 # The regression tests, in the order of an event's life.
-REGRESS = create_extension validators ids stream adoption publish publish_many insert paths \
-	duplicates events removal errors quickstart drop_extension
+REGRESS = create_extension schema validators ids encoding stream adoption publish publish_many insert \
+	paths duplicates events removal errors quickstart drop_extension
+
+# Interleavings of several sessions; make installcheck runs them, too.
+ISOLATION = commit_order create_create create_drop create_rollback define_publish drop_publish \
+	duplicate_error remove_publish skip_repeatable_read skip_skip
+ISOLATION_OPTS = --inputdir=$(srcdir)/tests/isolation --load-extension=kanthorq
 
 srcdir ?= .
 # No exceptions, no run-time types, no guards around local statics, nothing exported but what is

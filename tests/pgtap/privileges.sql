@@ -143,7 +143,7 @@ INSERT INTO matrix VALUES
  ('y  n  n  n  n  n  n  n  n  n  n', '0',
   $$TRUNCATE kanthorq_stream_registry$$);
 
-SELECT plan((SELECT count(*) FROM matrix, role_order)::integer + 54);
+SELECT plan((SELECT count(*) FROM matrix, role_order)::integer + 55);
 
 SELECT is(
     (SELECT count(*) FROM matrix, regexp_split_to_table(cells, ' +')),

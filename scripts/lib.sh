@@ -1,0 +1,288 @@
+# shellcheck shell=bash
+# What scripts/test and scripts/demo share: a private copy of PostgreSQL with KanthorQ in it, and
+# throw-away servers that run from that copy. Source it from bash under "set -euo pipefail".
+#
+#   choose_server                the server version to use                          -> PG_MAJOR
+#   need_packages name...        installs what is missing
+#   make_work_dir                a directory that is gone when the script ends       -> WORK
+#   copy_sources                 the sources, without build products                 -> WORK/src
+#   install_privately            builds WORK/src into a private copy of PostgreSQL   -> PG_BIN
+#   start_server [setting...]    a throw-away server with its socket in WORK/socket
+#   as_user command...           runs the command without root's rights
+#   stop_servers                 stops every server that was started below WORK
+#
+# In that order. The machine's own PostgreSQL, its clusters and the directory that the sources are
+# in stay as they are: whatever is built, installed or written is below WORK.
+
+SOURCE_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+
+WORK=                 # the work directory, once there is one
+PG_BIN=               # where the programs of the private PostgreSQL are, once there is one
+KEEP_WORK=no          # yes: the work directory outlives the script
+RUN_AS=()             # what comes before a command to run it without root's rights
+JOB=                  # the process group of the command that runs now
+CLUSTER_DROPIN=       # the temporary file that keeps the server package from creating a cluster
+CLUSTER_DROPIN_DIR=   # its directory, if that is temporary too
+SERVER_RUNS=no        # yes: as_user tells clients where the server is
+
+die() {
+  printf '%s: %s\n' "${0##*/}" "$*" >&2
+  exit 1
+}
+
+# Sets PG_MAJOR: KANTHORQ_PG_MAJOR where that is set, else the highest of 15 to 18 whose headers are
+# installed, else 15, which is what Debian 12 has.
+choose_server() {
+  local major
+  PG_MAJOR=${KANTHORQ_PG_MAJOR:-}
+  if [ -n "$PG_MAJOR" ]; then
+    [[ $PG_MAJOR =~ ^[0-9]+$ ]] || die "KANTHORQ_PG_MAJOR is \"$PG_MAJOR\", not a number such as 15"
+    [ "$PG_MAJOR" -ge 15 ] ||
+      die "KANTHORQ_PG_MAJOR is $PG_MAJOR, but KanthorQ needs PostgreSQL 15 or later"
+    return
+  fi
+  PG_MAJOR=15
+  for major in 16 17 18; do
+    if [ -e "/usr/include/postgresql/$major/server/postgres.h" ]; then PG_MAJOR=$major; fi
+  done
+}
+
+is_installed() {
+  dpkg-query -W -f '${db:Status-Status}\n' "$1" 2>/dev/null | grep -qx installed
+}
+
+# Runs the command as root: directly, or through sudo, which asks for a password only where somebody
+# can type one.
+as_root() {
+  if [ "$(id -u)" = 0 ]; then
+    "$@"
+  elif [ -t 0 ]; then
+    sudo "$@"
+  else
+    sudo -n "$@"
+  fi
+}
+
+# apt_install package...: shows what apt says only if it fails.
+apt_install() {
+  local output
+  output=$(as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y \
+    -o DPkg::Lock::Timeout=300 install --no-install-recommends "$@" 2>&1 </dev/null) ||
+    die "could not install $*"$'\n'"$output"
+}
+
+# Installs those of the named packages that are missing; with none missing it needs no rights at
+# all.
+need_packages() {
+  local package missing=()
+  command -v dpkg-query >/dev/null ||
+    die "this is for Debian and its relatives: there is no dpkg-query here"
+  for package in "$@"; do
+    is_installed "$package" || missing+=("$package")
+  done
+  [ ${#missing[@]} -gt 0 ] || return 0
+
+  if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null; then
+    die "these packages are missing, and installing them takes root or sudo: ${missing[*]}"
+  fi
+  as_root true || die "these packages are missing, and sudo refuses to install them: ${missing[*]}"
+  echo "installing, which may take minutes: ${missing[*]}"
+  clean_up_at_exit
+  # A source that is out of reach matters only if one of these packages comes from there.
+  as_root apt-get -qq -o DPkg::Lock::Timeout=300 update </dev/null ||
+    echo "${0##*/}: apt-get update failed; trying with the package lists that are here" >&2
+  if ! is_installed "postgresql-$PG_MAJOR"; then prevent_cluster; fi
+  apt_install "${missing[@]}"
+  remove_dropin
+}
+
+# The server package creates and starts a cluster of its own when it is first installed. Nobody
+# asked for one here, so postgresql-common comes first and is told not to.
+prevent_cluster() {
+  local directory=/etc/postgresql-common/createcluster.d
+  apt_install postgresql-common
+  [ -d "$directory" ] || CLUSTER_DROPIN_DIR=$directory
+  as_root mkdir -p "$directory"
+  CLUSTER_DROPIN=$directory/zz-kanthorq-$$.conf
+  echo "create_main_cluster = false" | as_root tee "$CLUSTER_DROPIN" >/dev/null
+}
+
+remove_dropin() {
+  [ -n "$CLUSTER_DROPIN" ] || return 0
+  as_root rm -f "$CLUSTER_DROPIN"
+  CLUSTER_DROPIN=
+  [ -z "$CLUSTER_DROPIN_DIR" ] || as_root rmdir --ignore-fail-on-non-empty "$CLUSTER_DROPIN_DIR"
+}
+
+# Sets WORK, a new directory below TMPDIR or /tmp, and RUN_AS. From here on the end of the script,
+# whatever brings it about, stops the servers and removes the directory.
+make_work_dir() {
+  local parent
+  umask 022
+  if [ "$(id -u)" = 0 ]; then
+    # The server refuses to run as root. Not runuser: it would stand between us and the command as a
+    # second process, and log a session for each one.
+    RUN_AS=(setpriv --reuid=postgres --regid=postgres --init-groups --)
+  fi
+  clean_up_at_exit
+  for parent in "${TMPDIR:-/tmp}" /tmp; do
+    # PGXS knows no blanks in paths, and the path of a socket ends at 107 bytes.
+    [[ $parent =~ ^/[A-Za-z0-9._/-]{0,60}$ ]] || continue
+    WORK=$(mktemp -d "${parent%/}/kanthorq.XXXXXX") || continue
+    if [ "$(id -u)" = 0 ]; then chown postgres:postgres "$WORK"; fi
+    # A directory below one that only root can enter is of no use.
+    if as_user mkdir "$WORK"/{home,tmp,log,socket} 2>/dev/null; then return; fi
+    rm -rf "$WORK"
+    WORK=
+  done
+  die "could not make a work directory; set TMPDIR to a directory that any user may write to"
+}
+
+# Runs the command as the unprivileged user, from the work directory and with nothing of the
+# caller's environment: a PGHOST or a locale left in there would change what is tested. Once a
+# server runs, clients find it.
+#
+# The command gets its own process group and this shell waits for it, because a signal that arrives
+# while bash runs a command in the foreground is not handled before that command has ended.
+as_user() {
+  local status=0 environment
+  environment=(
+    "PATH=${PG_BIN:+$PG_BIN:}/usr/local/bin:/usr/bin:/bin" "HOME=$WORK/home" "TMPDIR=$WORK/tmp"
+    LC_ALL=C.UTF-8 "TERM=${TERM:-dumb}")
+  if [ "$SERVER_RUNS" = yes ]; then
+    environment+=("PGHOST=$WORK/socket" PGPORT=5432 PGUSER=postgres)
+  fi
+  set -m
+  (cd "$WORK" && exec "${RUN_AS[@]}" env -i "${environment[@]}" "$@") <&0 &
+  JOB=$!
+  set +m
+  wait "$JOB" || status=$?
+  JOB=
+  return "$status"
+}
+
+# Runs the command as as_user does, and shows what it wrote only if it fails.
+quietly() {
+  local log=$WORK/log/$1.log
+  shift
+  as_user "$@" >"$log" 2>&1 </dev/null && return
+  cat "$log" >&2
+  return 1
+}
+
+# Copies the sources to WORK/src: what git tracks or would track, else everything but build
+# products. The copying is done with the caller's rights, as the sources may be where nobody else
+# can read.
+copy_sources() {
+  mkdir "$WORK/src"
+  (
+    cd "$SOURCE_DIR" || exit
+    # The settings let root read a clone that belongs to somebody else, and run none of its hooks.
+    git=(git -c safe.directory='*' -c core.fsmonitor=false)
+    if prefix=$("${git[@]}" rev-parse --show-prefix 2>/dev/null) && [ -z "$prefix" ]; then
+      "${git[@]}" ls-files -z --cached --others --exclude-standard |
+        while IFS= read -r -d '' file; do
+          # A file that was deleted but is still tracked.
+          if [ -e "$file" ] || [ -L "$file" ]; then printf '%s\0' "$file"; fi
+        done
+    else
+      find . \( -name .git -o -name '*.o' -o -name '*.so' -o -name '*.bc' -o -path ./results \
+        -o -path ./output_iso -o -path ./build -o -path './tmp_check*' \) -prune \
+        -o ! -type d -print0
+    fi | tar --create --null --no-recursion --verbatim-files-from --files-from=- |
+      tar --extract --no-same-owner --directory="$WORK/src"
+  ) || return 1
+  if [ "$(id -u)" = 0 ]; then chown -R postgres:postgres "$WORK/src"; fi
+}
+
+# Builds WORK/src and installs it into a private copy of PostgreSQL in WORK/root; sets PG_BIN, the
+# copy's directory of programs. PostgreSQL finds its files relative to its programs, so the programs
+# are copied and everything else may be links.
+install_privately() {
+  local original=/usr/lib/postgresql/$PG_MAJOR share=/usr/share/postgresql/$PG_MAJOR root=$WORK/root
+  local make=(make --no-print-directory -C "$WORK/src" "PG_CONFIG=$original/bin/pg_config")
+  echo "building KanthorQ for PostgreSQL $PG_MAJOR"
+  quietly build "${make[@]}" "-j$(nproc)" all || return 1
+
+  # What the machine's own PostgreSQL has of KanthorQ stays out of it.
+  mkdir -p "$root$original/lib" "$root$share/extension" &&
+    cp -a "$original/bin" "$root$original/" &&
+    link_all "$original/lib" "$root" ! -name 'kanthorq*' &&
+    link_all "$share" "$root" ! -name extension &&
+    link_all "$share/extension" "$root" ! -name 'kanthorq*' || return 1
+  if [ "$(id -u)" = 0 ]; then chown -hR postgres:postgres "$root"; fi
+  quietly install "${make[@]}" "DESTDIR=$root" install || return 1
+  PG_BIN=$root$original/bin
+}
+
+# link_all directory root [find's conditions]: links from the same directory below root.
+link_all() {
+  local directory=$1 root=$2
+  shift 2
+  find "$directory" -mindepth 1 -maxdepth 1 "$@" -exec ln -s -t "$root$directory" {} +
+}
+
+# Starts a throw-away server with its data in WORK/data and its log in WORK/log/server.log; the
+# arguments are further lines of its postgresql.conf. It listens on no port and is not made to
+# outlive a crash of the machine.
+start_server() {
+  quietly initdb initdb -D "$WORK/data" -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync ||
+    return 1
+  as_user tee -a "$WORK/data/postgresql.conf" >/dev/null <<CONF
+listen_addresses = ''
+unix_socket_directories = '$WORK/socket'
+fsync = off
+max_prepared_transactions = 20
+log_line_prefix = '%m [%p] %q%a '
+$(printf '%s\n' "$@")
+CONF
+  if ! quietly start pg_ctl -D "$WORK/data" -l "$WORK/log/server.log" -w start; then
+    cat "$WORK/log/server.log" >&2
+    return 1
+  fi
+  SERVER_RUNS=yes
+}
+
+# Stops every server whose data directory is below WORK, whoever started it there.
+stop_servers() {
+  local file
+  SERVER_RUNS=no
+  [ -n "$WORK" ] && [ -n "$PG_BIN" ] || return 0
+  while IFS= read -r -d '' file; do
+    as_user pg_ctl -D "${file%/*}" -m "${1:-fast}" -w stop </dev/null >/dev/null 2>&1 ||
+      as_user pg_ctl -D "${file%/*}" -m immediate -w stop </dev/null >/dev/null 2>&1 || true
+  done < <(find "$WORK" -name postmaster.pid -print0 2>/dev/null)
+}
+
+clean_up_at_exit() {
+  trap cleanup EXIT
+  trap 'exit 129' HUP
+  trap 'exit 130' INT
+  trap 'exit 143' TERM
+}
+
+# The end of the script: the running command, the servers, the work directory.
+cleanup() {
+  local status=$? try
+  trap '' HUP INT TERM
+  set +e
+  remove_dropin
+  if [ -n "$JOB" ]; then
+    kill -TERM -- "-$JOB" 2>/dev/null
+    for try in {1..50}; do
+      kill -0 -- "-$JOB" 2>/dev/null || break
+      if [ "$try" = 50 ]; then kill -KILL -- "-$JOB" 2>/dev/null; fi
+      sleep 0.1
+    done
+    JOB=
+  fi
+  stop_servers immediate
+  if [ -n "$WORK" ]; then
+    if [ "$KEEP_WORK" = yes ]; then
+      echo "kept: $WORK"
+    else
+      rm -rf "$WORK"
+    fi
+  fi
+  exit "$status"
+}
