@@ -12,6 +12,7 @@ OBJS = \
 	src/fault.o \
 	src/validators.o \
 	src/ids.o \
+	src/rows.o \
 	src/registry.o \
 	src/shape.o \
 	src/stream.o \
@@ -30,7 +31,7 @@ EXTRA_CLEAN = sql/kanthorq--$(EXTVERSION).sql
 
 # The regression tests, in the order of an event's life.
 REGRESS = create_extension schema validators ids encoding stream adoption publish publish_many insert \
-	paths duplicates events removal errors quickstart drop_extension
+	paths duplicates events removal hostile errors quickstart drop_extension
 
 # Interleavings of several sessions; make installcheck runs them, too.
 ISOLATION = commit_order create_create create_drop create_rollback define_publish drop_publish \

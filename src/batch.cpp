@@ -60,12 +60,14 @@ KANTHORQ_FUNCTION(kanthorq_publish_many) {
     require_same_length(*elements, subjects);
   require_possible_count(subjects);
 
+  const Datum no_metadata = empty_object();
   Event* events = palloc_array_of<Event>(subjects.count);
   for (int i = 0; i < subjects.count; i++) {
     events[i] = make_event({
         .subject = subjects.required(i),
         .body = bodies.required(i),
         .metadata = metadata.optional(i),
+        .default_metadata = no_metadata,
         .id = ids.optional(i),
         .created_at = created_at.optional(i),
         .in_array = true,

@@ -30,12 +30,15 @@ struct EventParts {
   Datum subject;
   Datum body;
   NullableDatum metadata;
+  Datum default_metadata;  // an empty object, the same for all events of a call
   NullableDatum id;
   NullableDatum created_at;
   // The element of the arrays that the parts are, for messages; none for single arguments.
   bool in_array = false;
   int subscript = 0;
 };
+
+Datum empty_object();
 
 // Raises 22023 for an invalid subject or id, 23514 for metadata that is no object, 54000 for more
 // than fits into a row.

@@ -60,7 +60,7 @@ void add_filter(ReadQuery& query, Oid schema, std::string_view filter) {
     query.add(" AND subject OPERATOR(pg_catalog.>=) ", TEXTOID, text_datum(head));
     query.add(" AND subject OPERATOR(pg_catalog.<) ", TEXTOID, PointerGetDatum(end));
   }
-  query.add(psprintf(" AND %s.kanthorq_subject_matches(subject, ",
+  query.add(psprintf(" AND %s.kanthorq_subject_matches(subject::pg_catalog.text, ",
                      quote_identifier(get_namespace_name(schema))),
             TEXTOID, text_datum(filter), ")");
 }
@@ -91,9 +91,9 @@ Datum return_events(FunctionCallInfo fcinfo, Build build) {
                   ReadQuery query;
                   build(query, quoted_table_name(stream.relation));
                   DestReceiver* rows = CreateTuplestoreDestReceiver();
-                  SetTuplestoreDestReceiverParams(rows, result->setResult,
-                                                  result->econtext->ecxt_per_query_memory, false,
-                                                  nullptr, nullptr);
+                  SetTuplestoreDestReceiverParams(
+                      rows, result->setResult, result->econtext->ecxt_per_query_memory, false,
+                      result->setDesc, "the query does not return what the function does");
                   query.run(rows);
                   rows->rDestroy(rows);
                 });
@@ -133,7 +133,9 @@ KANTHORQ_FUNCTION(kanthorq_events) {
       query.add(select);
       add_conditions();
     } else {
-      add_time_range(query, own_schema(fcinfo), table, range, select, size, add_conditions);
+      add_time_range(query, own_schema(fcinfo), table, range,
+                     after_id ? text_argument(fcinfo, 2) : std::string_view{}, select, size,
+                     add_conditions);
     }
   });
 }

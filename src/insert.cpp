@@ -99,8 +99,9 @@ void insert_rows(const Writer& writer, TupleTableSlot** slots, int count) {
 int chunk_length(const Event* events, int left) {
   Size bytes = 0;
   int length = 0;
-  while (length < Min(left, max_chunk_events) && (length == 0 || bytes < max_chunk_bytes))
-    bytes += toast_raw_datum_size(events[length++].body);
+  for (; length < Min(left, max_chunk_events) && (length == 0 || bytes < max_chunk_bytes); length++)
+    bytes +=
+        toast_raw_datum_size(events[length].body) + toast_raw_datum_size(events[length].metadata);
   return length;
 }
 
@@ -127,16 +128,21 @@ void insert_all(const Writer& writer, const EventBatch& batch) {
   while (ready > 0) ExecDropSingleTupleTableSlot(slots[--ready]);
 }
 
-// The index that on_duplicate => 'skip' asks: the unique one on the id alone.
-Oid id_index(const ResultRelInfo* target) {
+// The indexes that on_duplicate => 'skip' asks: the unique ones on the id alone, which may be
+// several while one is rebuilt.
+List* id_indexes(const ResultRelInfo* target) {
+  List* indexes = NIL;
   for (int i = 0; i < target->ri_NumIndices; i++) {
     Relation index = target->ri_IndexRelationDescs[i];
     if (index->rd_index->indisunique && index->rd_index->indnkeyatts == 1 &&
-        index->rd_index->indkey.values[0] == id_column)
-      return RelationGetRelid(index);
+        index->rd_index->indkey.values[0] == id_column &&
+        target->ri_IndexRelationInfo[i]->ii_ReadyForInserts)
+      indexes = lappend_oid(indexes, RelationGetRelid(index));
   }
-  elog(ERROR, "stream table \"%s\" has no unique index on \"id\"",
-       RelationGetRelationName(target->ri_RelationDesc));
+  if (indexes == NIL)
+    elog(ERROR, "stream table \"%s\" has no unique index on \"id\"",
+         RelationGetRelationName(target->ri_RelationDesc));
+  return indexes;
 }
 
 // In REPEATABLE READ and SERIALIZABLE an event that this transaction can't see must not decide what
@@ -158,17 +164,17 @@ void require_visible(const Writer& writer, ItemPointer at) {
 
 // Inserts the row unless its id is there, by speculative insertion as ON CONFLICT does it: look,
 // insert provisionally, and if another transaction's row came between, take it back and look again.
-void insert_new(const Writer& writer, EState* state, List* arbiter, TupleTableSlot* slot) {
+void insert_new(const Writer& writer, EState* state, List* arbiters, TupleTableSlot* slot) {
   for (;;) {
     ItemPointerData existing;
-    if (!has_no_conflict(writer.target, slot, state, &existing, arbiter))
+    if (!has_no_conflict(writer.target, slot, state, &existing, arbiters))
       return require_visible(writer, &existing);
     take_position(slot, writer);
     const TransactionId xid = GetCurrentTransactionId();
     const uint32 token = SpeculativeInsertionLockAcquire(xid);
     table_tuple_insert_speculative(writer.table(), slot, writer.command, 0, nullptr, token);
     bool conflict = false;
-    insert_index_tuples(writer.target, slot, state, &conflict, arbiter);
+    insert_index_tuples(writer.target, slot, state, &conflict, arbiters);
     table_tuple_complete_speculative(writer.table(), slot, token, !conflict);
     SpeculativeInsertionLockRelease(xid);
     if (!conflict) return;
@@ -178,12 +184,12 @@ void insert_new(const Writer& writer, EState* state, List* arbiter, TupleTableSl
 
 void insert_all_new(const Writer& writer, const EventBatch& batch) {
   EState* state = CreateExecutorState();
-  List* arbiter = list_make1_oid(id_index(writer.target));
+  List* arbiters = id_indexes(writer.target);
   TupleTableSlot* slot = new_slot(writer);
   for (int i = 0; i < batch.count; i++) {
     fill(slot, writer, batch.events[i]);
     MemoryContext caller = MemoryContextSwitchTo(GetPerTupleMemoryContext(state));
-    insert_new(writer, state, arbiter, slot);
+    insert_new(writer, state, arbiters, slot);
     MemoryContextSwitchTo(caller);
     ResetPerTupleExprContext(state);
     CHECK_FOR_INTERRUPTS();

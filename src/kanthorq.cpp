@@ -9,6 +9,7 @@
 //
 //   validators.cpp   kanthorq_is_name, _is_subject, ...: the core's rules as SQL functions
 //   ids.cpp          kanthorq_ulid, _uuidv7, _id_time, ...
+//   rows.cpp         rows that only the library writes, without queries
 //   registry.cpp     the rows of kanthorq_stream_registry
 //   shape.cpp        what a stream table looks like: creating one, recognising one, adopting one
 //   stream.cpp       kanthorq_stream_create, _stream_table, _stream_drop

@@ -19,14 +19,18 @@ Place place_of(const EventParts& parts, const char* argument, const char* array)
   return {parts.in_array ? array : argument, parts.subscript, parts.in_array};
 }
 
+}  // namespace
+
 Datum empty_object() {
   JsonbParseState* state = nullptr;
   pushJsonbValue(&state, WJB_BEGIN_OBJECT, nullptr);
   return JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, nullptr)));
 }
 
+namespace {
+
 Datum metadata_of(const EventParts& parts) {
-  if (parts.metadata.isnull) return empty_object();
+  if (parts.metadata.isnull) return parts.default_metadata;
   Jsonb* metadata = DatumGetJsonbP(parts.metadata.value);
   if (!JB_ROOT_IS_OBJECT(metadata))
     raise_metadata_not_object(metadata, place_of(parts, "metadata", "metadata"));
@@ -92,6 +96,7 @@ Datum publish(FunctionCallInfo fcinfo, BodyOf body_of) {
       .subject = PG_GETARG_DATUM(1),
       .body = body_of(PG_GETARG_DATUM(2)),
       .metadata = nullable_argument(fcinfo, 3),
+      .default_metadata = PG_ARGISNULL(3) ? empty_object() : Datum{0},
       .id = nullable_argument(fcinfo, 4),
       .created_at = nullable_argument(fcinfo, 5),
   });

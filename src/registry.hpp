@@ -16,9 +16,16 @@ void lock_stream_name(Oid schema, std::string_view name);
 
 bool is_registered(Oid schema, std::string_view name);
 
-// Adds the row, or sets the updated_at of the one that is there. Returns the row as a value of the
-// composite type. The caller holds lock_stream_name().
+Oid registry_oid(Oid schema);
+
+// Adds the row and returns it as a value of the composite type. The caller holds
+// lock_stream_name(), and knows that there is none.
 Datum register_stream(Oid schema, std::string_view name);
+
+// Sets the updated_at of the row and returns it, 0 where there is none. Needs no lock of the name:
+// the row is locked, so a transaction that has published and then asks for its stream again does
+// not wait for somebody who waits for it to drop the stream.
+Datum refresh_stream(Oid schema, std::string_view name);
 
 // False where there is no row. The caller holds lock_stream_name().
 bool unregister_stream(Oid schema, std::string_view name);

@@ -4,7 +4,8 @@
 // Removal is an ordinary DELETE, so foreign keys, row security and the owner's own triggers are
 // heeded. Our triggers let it pass by a permit that names the table, the transaction and the
 // subtransaction: an error ends the subtransaction at least, so a permit that an error left behind
-// is never valid again, and nothing has to clean it up.
+// is never valid again, and nothing has to clean it up. The permit is for one statement: a DELETE
+// that somebody's trigger runs meanwhile is one more, and refused.
 #include "array.hpp"
 #include "datum.hpp"
 #include "fault.hpp"
@@ -20,14 +21,23 @@ struct RemovalPermit {
   Oid table;
   LocalTransactionId transaction;
   SubTransactionId subtransaction;
-
-  bool operator==(const RemovalPermit&) const = default;
+  bool used;  // its statement has begun
 };
 
 RemovalPermit permit;
 
 RemovalPermit permit_now(Oid table) {
-  return {table, local_transaction_id(), GetCurrentSubTransactionId()};
+  return {table, local_transaction_id(), GetCurrentSubTransactionId(), false};
+}
+
+// Is this statement, or this row of it, the one that is permitted?
+bool is_permitted(Oid table, bool begins_statement) {
+  const RemovalPermit now = permit_now(table);
+  if (permit.table != now.table || permit.transaction != now.transaction ||
+      permit.subtransaction != now.subtransaction || permit.used == begins_statement)
+    return false;
+  permit.used = true;
+  return true;
 }
 
 // Deletes the rows of `table` for which `condition` on $1 holds; returns how many.
@@ -107,7 +117,7 @@ KANTHORQ_FUNCTION(kanthorq_stream_append_only) {
   auto* trigger = reinterpret_cast<TriggerData*>(fcinfo->context);
   const TriggerEvent event = trigger->tg_event;
   if (TRIGGER_FIRED_BY_DELETE(event) &&
-      permit == permit_now(RelationGetRelid(trigger->tg_relation)))
+      is_permitted(RelationGetRelid(trigger->tg_relation), TRIGGER_FIRED_FOR_STATEMENT(event)))
     return PointerGetDatum(TRIGGER_FIRED_FOR_ROW(event) ? trigger->tg_trigtuple : nullptr);
   const char* table = RelationGetRelationName(trigger->tg_relation);
   ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

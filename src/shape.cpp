@@ -75,7 +75,9 @@ const char* part(std::string_view name, const char* what) {
   return quote_identifier(cstring_of(part_name(stream_table_prefix, name, what).view()));
 }
 
-// Puts the defaults, checks and triggers on a table that has none of them.
+// Puts the defaults, checks and triggers on a table that has none of them. Calls of our functions
+// have arguments of exactly their types, here and in every query: the columns are varchar, and an
+// overload on varchar that somebody else put into the schema would be the better match.
 void dress(Oid schema, std::string_view name, const char* table) {
   const char* own = quoted_schema(schema);
   run(
@@ -84,13 +86,13 @@ void dress(Oid schema, std::string_view name, const char* table) {
                " ALTER metadata SET DEFAULT '{}',"
                " ALTER created_at SET DEFAULT"
                " EXTRACT(EPOCH FROM CURRENT_TIMESTAMP) OPERATOR(pg_catalog.*) 1000,"
-               " ALTER txid SET DEFAULT %s.kanthorq_txid(%s)",
+               " ALTER txid SET DEFAULT %s.kanthorq_txid(%s::pg_catalog.text)",
                table, own, own, quote_literal_cstr(cstring_of(name))));
   for (const Check& check : checks) {
     const char* column = columns[check.column - 1].name;
     const char* condition =
         check.function
-            ? psprintf("%s.%s(%s)", own, check.function, column)
+            ? psprintf("%s.%s(%s::pg_catalog.text)", own, check.function, column)
             : psprintf("pg_catalog.jsonb_typeof(%s) OPERATOR(pg_catalog.=) 'object'", column);
     run(psprintf("ALTER TABLE %s ADD CONSTRAINT %s CHECK (%s)", table, check.name, condition));
   }
@@ -164,6 +166,24 @@ bool hands_out_in_order(Oid sequence) {
   return in_order;
 }
 
+// The columns of a stream by number, name and type; more may follow. Everything that reads a stream
+// relies on it.
+const char* kind_difference(Relation table) {
+  if (table->rd_rel->relkind != RELKIND_RELATION) return "It is not an ordinary table.";
+  TupleDesc descriptor = RelationGetDescr(table);
+  for (int i = 0; i < stream_columns; i++) {
+    const Column& wanted = columns[i];
+    if (i >= descriptor->natts || TupleDescAttr(descriptor, i)->attisdropped ||
+        strcmp(NameStr(TupleDescAttr(descriptor, i)->attname), wanted.name) != 0)
+      return psprintf("Its column %d is not \"%s\".", i + 1, wanted.name);
+    Form_pg_attribute found = TupleDescAttr(descriptor, i);
+    if (found->atttypid != wanted.type || found->attcollation != wanted.collation)
+      return psprintf("Its column \"%s\" is not of the type %s.", wanted.name, wanted.definition);
+  }
+  return nullptr;
+}
+
+// And exactly those columns, as they were defined.
 const char* column_difference(TupleDesc descriptor) {
   if (descriptor->natts != stream_columns)
     return psprintf("It has or had %d columns; a stream table has %d.", descriptor->natts,
@@ -171,10 +191,7 @@ const char* column_difference(TupleDesc descriptor) {
   for (int i = 0; i < stream_columns; i++) {
     const Column& wanted = columns[i];
     Form_pg_attribute found = TupleDescAttr(descriptor, i);
-    if (found->attisdropped || strcmp(NameStr(found->attname), wanted.name) != 0)
-      return psprintf("Its column %d is not \"%s\".", i + 1, wanted.name);
-    if (found->atttypid != wanted.type || found->atttypmod != wanted.typmod ||
-        found->attcollation != wanted.collation || found->attgenerated != '\0')
+    if (found->atttypmod != wanted.typmod || found->attgenerated != '\0')
       return psprintf("Its column \"%s\" is not of the type %s.", wanted.name, wanted.definition);
     if (!found->attnotnull) return psprintf("Its column \"%s\" may be null.", wanted.name);
   }
@@ -186,11 +203,12 @@ const char* column_difference(TupleDesc descriptor) {
 // What tells this table from a stream's, as a sentence; null where nothing does. Defaults, checks
 // and triggers are not looked at.
 const char* shape_difference(Relation table) {
-  if (table->rd_rel->relkind != RELKIND_RELATION) return "It is not an ordinary table.";
+  const char* difference = kind_difference(table);
+  if (difference) return difference;
   if (table->rd_rel->relpersistence != RELPERSISTENCE_PERMANENT) return "It is not permanent.";
   if (table->rd_rel->relispartition) return "It is a partition.";
   if (table->rd_tableam != GetHeapamTableAmRoutine()) return "It does not use the heap.";
-  const char* difference = column_difference(RelationGetDescr(table));
+  difference = column_difference(RelationGetDescr(table));
   if (difference) return difference;
   if (!hands_out_in_order(identity_sequence(table, position_column)))
     return "The sequence of its column \"position\" must have increment 1, cache 1 and no cycle.";
@@ -287,6 +305,18 @@ bool has_insert_triggers(const TriggerDesc* on) {
            errhint("Rename or drop the table, or choose another name for the stream.")));
 }
 
+// A superuser owns every table as far as rights go, but must not adopt what somebody else prepared:
+// triggers and defaults on it would run with the rights of whoever publishes.
+void require_own(Relation table) {
+  if (table->rd_rel->relowner == GetUserId()) return;
+  ereport(ERROR,
+          (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+           errmsg("must be owner of table %s", RelationGetRelationName(table)),
+           errdetail("It exists, belongs to role \"%s\" and is not registered as a stream.",
+                     GetUserNameFromId(table->rd_rel->relowner, false)),
+           errhint("If it is a stream of that role, create the stream again as that role.")));
+}
+
 }  // namespace
 
 char* quoted_table_name(Relation table) {
@@ -307,6 +337,14 @@ void create_stream_table(Oid schema, std::string_view name, bool subject_index) 
   });
 }
 
+void require_stream_table(Relation table, Oid schema, std::string_view name) {
+  const char* difference = kind_difference(table);
+  if (difference) raise_other_shape(table, difference);
+  const std::string_view other = stream_in_default(table, schema);
+  if (!other.empty() && other != name)
+    raise_other_shape(table, psprintf("It is the table of the stream \"%s\".", clipped(other)));
+}
+
 void adopt_stream_table(Oid schema, std::string_view name, bool subject_index) {
   const TableName mapped = table_name(stream_table_prefix, name);
   const Oid oid = RangeVarGetRelidExtended(
@@ -314,11 +352,10 @@ void adopt_stream_table(Oid schema, std::string_view name, bool subject_index) {
       0, RangeVarCallbackOwnsRelation, nullptr);
 
   Relation table = relation_open(oid, NoLock);
+  require_own(table);
+  require_stream_table(table, schema, name);
   const char* difference = shape_difference(table);
   if (difference) raise_other_shape(table, difference);
-  const std::string_view other = stream_in_default(table, schema);
-  if (!other.empty() && other != name)
-    raise_other_shape(table, psprintf("It is the table of the stream \"%s\".", clipped(other)));
   const bool lacks_subject_index = subject_index && !has_index(table, is_on_subject_and_id);
   const char* quoted = quoted_table_name(table);
   relation_close(table, NoLock);  // the definitions below refuse a table that is open
@@ -328,6 +365,15 @@ void adopt_stream_table(Oid schema, std::string_view name, bool subject_index) {
     if (lacks_subject_index) create_subject_index(name, quoted);
     dress(schema, name, quoted);
   });
+}
+
+bool is_table_of(Oid oid, Oid schema, std::string_view name) {
+  Relation table = try_relation_open(oid, AccessShareLock);
+  if (!table) return false;  // dropped meanwhile
+  const bool is_its_table =
+      kind_difference(table) == nullptr && stream_in_default(table, schema) == name;
+  relation_close(table, AccessShareLock);
+  return is_its_table;
 }
 
 bool is_plain_stream_table(Relation table, Oid schema, std::string_view name) {

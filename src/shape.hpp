@@ -28,10 +28,18 @@ char* quoted_table_name(Relation table);
 // the name, the privilege and that there is no such relation.
 void create_stream_table(Oid schema, std::string_view name, bool subject_index);
 
-// Makes `table`, which exists but is not registered, the stream's: its columns must be a stream's
-// and the caller must own it, and no other stream's name may stand in it (42710, 42501). Defaults,
-// checks and triggers, which DROP EXTENSION ... CASCADE takes away, are put (back) in place.
+// Makes the table of this name, which exists but is not registered as the stream's, the stream's:
+// its columns must be a stream's, no other stream's name may stand in it (42710), and the caller
+// must be its owner, a superuser too (42501). Defaults, checks and triggers, which DROP EXTENSION
+// ... CASCADE takes away, are put (back) in place.
 void adopt_stream_table(Oid schema, std::string_view name, bool subject_index);
+
+// Is it a table with the columns of a stream and this stream's name in it?
+bool is_table_of(Oid oid, Oid schema, std::string_view name);
+
+// Raises 42710 where the table lacks the columns of a stream, or another stream's name stands in
+// it.
+void require_stream_table(Relation table, Oid schema, std::string_view name);
 
 // Is this the table of the stream `name`, as create_stream_table() made it, with nothing on it that
 // an INSERT would heed and a direct insertion would not? Indexes are not looked at.

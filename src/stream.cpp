@@ -40,6 +40,14 @@ void drop_table(Oid schema, std::string_view name) {
   with_spi([&] { SPI_execute(psprintf("DROP TABLE %s", table), false, 0); });
 }
 
+// The row of a stream that exists, refreshed; 0 where there is none, or where what has the table's
+// name is not the stream's table.
+Datum refreshed(Oid schema, std::string_view name) {
+  const Oid table = table_by_name(schema, name);
+  const bool exists = OidIsValid(table) && is_table_of(table, schema, name);
+  return exists ? refresh_stream(schema, name) : 0;
+}
+
 }  // namespace
 
 }  // namespace kanthorq
@@ -56,12 +64,18 @@ KANTHORQ_FUNCTION(kanthorq_stream_create) {
   require_name(name);
   require_create_privilege(schema);
 
+  const Datum existing = refreshed(schema, name);
+  if (existing) return existing;
   lock_stream_name(schema, name);
+  // Somebody else may have created it while we waited.
+  const Datum created = refreshed(schema, name);
+  if (created) return created;
   if (!OidIsValid(table_by_name(schema, name)))
     create_stream_table(schema, name, subject_index);
-  else if (!is_registered(schema, name))
+  else
     adopt_stream_table(schema, name, subject_index);
-  return register_stream(schema, name);
+  const Datum again = refresh_stream(schema, name);  // its table was dropped by hand
+  return again ? again : register_stream(schema, name);
 }
 
 KANTHORQ_FUNCTION(kanthorq_stream_table) {

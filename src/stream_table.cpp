@@ -26,6 +26,7 @@ struct KnownTable {
 };
 
 HTAB* known_tables;
+Oid registry_table;  // in which the known ones are registered
 
 void mark_changed(KnownTable& known) {
   known.valid = false;
@@ -33,7 +34,7 @@ void mark_changed(KnownTable& known) {
 }
 
 void forget(Datum, Oid relation) {
-  if (OidIsValid(relation)) {
+  if (OidIsValid(relation) && relation != registry_table) {
     auto* known =
         static_cast<KnownTable*>(hash_search(known_tables, &relation, HASH_FIND, nullptr));
     if (known) mark_changed(*known);
@@ -63,11 +64,14 @@ void find_out(KnownTable& known, Relation table, Oid schema, std::string_view na
   known.changed = false;
   known.name_size = static_cast<std::uint8_t>(name.size());
   memcpy(known.name, name.data(), name.size());
-  known.registered = table->rd_rel->relkind == RELKIND_RELATION && is_registered(schema, name);
+  registry_table = registry_oid(schema);
+  known.registered = is_registered(schema, name);
+  if (known.registered) require_stream_table(table, schema, name);
   const bool plain = known.registered && is_plain_stream_table(table, schema, name);
   known.position_sequence = plain ? identity_sequence(table, position_column) : InvalidOid;
   known.plain = OidIsValid(known.position_sequence);
-  known.valid = !known.changed;
+  // What is not registered may be the next moment, without a change of the table.
+  known.valid = known.registered && !known.changed;
 }
 
 const KnownTable& knowledge_of(Relation table, Oid schema, std::string_view name) {

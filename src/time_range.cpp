@@ -61,14 +61,25 @@ char* next_prefix(const char* table, const char* from) {
   return prefix;
 }
 
-void add_prefixes(Bounds& bounds, const char* table, TimeRange range) {
-  for (char* prefix = next_prefix(table, "a"); prefix;) {
+// More prefixes than these share one range, in which the time inside the ids alone decides.
+constexpr int max_prefixes = 50;
+
+void add_prefixes(Bounds& bounds, const char* table, TimeRange range, const char* from) {
+  const char* behind = from;
+  for (int prefixes = 0; prefixes < max_prefixes; prefixes++) {
     CHECK_FOR_INTERRUPTS();
+    char* prefix = next_prefix(table, behind);
+    if (!prefix) return;
     add_bounds(bounds, range, prefix, asc_tolower);
-    char* behind = pstrdup(prefix);
-    behind[strlen(behind) - 1] = '_' + 1;  // behind all ids with this prefix
-    prefix = next_prefix(table, behind);
+    behind = psprintf("%s8", prefix);  // behind all ULIDs with this prefix, before longer prefixes
   }
+  bounds.add(behind, behind_all);
+}
+
+// Where the prefixed ids start that a page behind `after_id` may hold.
+const char* first_prefix(std::string_view after_id) {
+  const std::string_view prefix = event_id_prefix(after_id);
+  return prefix.empty() ? "a" : cstring_of(prefix);
 }
 
 }  // namespace
@@ -85,13 +96,13 @@ TimeRange time_range_arguments(FunctionCallInfo fcinfo, int since, int until) {
   return range;
 }
 
-IdRanges id_ranges(const char* table, TimeRange range) {
+IdRanges id_ranges(const char* table, TimeRange range, std::string_view after_id) {
   Bounds bounds;
   if (!range.is_empty()) {
     add_bounds(bounds, range, "", asc_toupper);
     bounds.add(uuid_bound(range.from),
                range.to > max_id_milliseconds ? behind_all : uuid_bound(range.to));
-    add_prefixes(bounds, table, range);
+    add_prefixes(bounds, table, range, first_prefix(after_id));
   }
   if (!bounds.lower) {
     const Datum none = PointerGetDatum(construct_empty_array(TEXTOID));

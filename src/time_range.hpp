@@ -27,20 +27,22 @@ struct TimeRange {
 // the times that an id can carry.
 TimeRange time_range_arguments(FunctionCallInfo fcinfo, int since, int until);
 
-// What `table` may hold: pairs of bounds, as two text arrays for unnest().
+// The ranges of ids of `table` that may hold this range of time behind `after_id` (empty: from the
+// start): pairs of bounds, as two text arrays for unnest().
 struct IdRanges {
   Datum lower;
   Datum upper;
 };
-IdRanges id_ranges(const char* table, TimeRange range);
+IdRanges id_ranges(const char* table, TimeRange range, std::string_view after_id);
 
 // Adds a query for the rows of `select`, limited to the range, by id; `add_conditions` adds what
 // else holds for the rows, their order and their number, which is `size`.
 template <typename AddConditions>
 void add_time_range(ReadQuery& query, Oid schema, const char* table, TimeRange range,
-                    const char* select, int size, AddConditions add_conditions) {
+                    std::string_view after_id, const char* select, int size,
+                    AddConditions add_conditions) {
   const char* own = quote_identifier(get_namespace_name(schema));
-  const IdRanges ranges = id_ranges(table, range);
+  const IdRanges ranges = id_ranges(table, range, after_id);
   query.add("SELECT DISTINCT ON (id) page.* FROM ROWS FROM (pg_catalog.unnest(", TEXTARRAYOID,
             ranges.lower);
   query.add("), pg_catalog.unnest(", TEXTARRAYOID, ranges.upper,
@@ -49,10 +51,10 @@ void add_time_range(ReadQuery& query, Oid schema, const char* table, TimeRange r
   query.add(
       " AND id OPERATOR(pg_catalog.>=) range.lower_id COLLATE pg_catalog.\"C\""
       " AND id OPERATOR(pg_catalog.<) range.upper_id COLLATE pg_catalog.\"C\"");
-  query.add(psprintf(" AND %s.kanthorq_id_time(id) OPERATOR(pg_catalog.>=) ", own), TIMESTAMPTZOID,
-            TimestampTzGetDatum(timestamp_of(range.from)));
-  query.add(psprintf(" AND %s.kanthorq_id_time(id) OPERATOR(pg_catalog.<) ", own), TIMESTAMPTZOID,
-            TimestampTzGetDatum(timestamp_of(range.to)));
+  query.add(psprintf(" AND %s.kanthorq_id_time(id::pg_catalog.text) OPERATOR(pg_catalog.>=) ", own),
+            TIMESTAMPTZOID, TimestampTzGetDatum(timestamp_of(range.from)));
+  query.add(psprintf(" AND %s.kanthorq_id_time(id::pg_catalog.text) OPERATOR(pg_catalog.<) ", own),
+            TIMESTAMPTZOID, TimestampTzGetDatum(timestamp_of(range.to)));
   add_conditions();
   query.add(") AS page ORDER BY id LIMIT ", INT4OID, Int32GetDatum(size));
 }

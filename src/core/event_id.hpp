@@ -43,10 +43,16 @@ constexpr bool has_any(std::string_view text, Wrong wrong) noexcept {
 }
 
 // A prefix starts with a lower-case letter, goes on with such letters, digits and underscores, and
-// does not end in an underscore.
+// does not end in an underscore. No digit follows an underscore: ULIDs start with one, so all ids
+// of a prefix stand together, with no id of a longer prefix among them.
 constexpr bool is_id_prefix(std::string_view prefix) noexcept {
   if (prefix.empty() || !is_lower(prefix.front()) || prefix.back() == '_') return false;
-  return !has_any(prefix, [](char c) { return !is_lower(c) && !is_digit(c) && c != '_'; });
+  for (std::size_t i = 1; i < prefix.size(); i++) {
+    const bool after_underscore = prefix[i - 1] == '_';
+    if (is_lower(prefix[i]) || prefix[i] == '_') continue;
+    if (!is_digit(prefix[i]) || after_underscore) return false;
+  }
+  return true;
 }
 
 constexpr EventIdVerdict check_prefixed_id(std::string_view prefix,

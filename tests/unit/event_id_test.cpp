@@ -74,7 +74,7 @@ TEST(EventId, AValidIdTellsItsTimeAndItsPrefix) {
       {"e_7zzzzzzzzzzzzzzzzzzzzzzzzz", 281474976710655, "e_"},
       {"v2_01arz3ndektsv4rrffq69g5fav", 1469922850259, "v2_"},
       {"a1b2c3_01arz3ndektsv4rrffq69g5fav", 1469922850259, "a1b2c3_"},
-      {"a_1_01arz3ndektsv4rrffq69g5fav", 1469922850259, "a_1_"},
+      {"a_b1_01arz3ndektsv4rrffq69g5fav", 1469922850259, "a_b1_"},
       {"a__b_01arz3ndektsv4rrffq69g5fav", 1469922850259, "a__b_"},
       {"ilou_01arz3ndektsv4rrffq69g5fav", 1469922850259, "ilou_"},
   };
@@ -140,6 +140,7 @@ TEST(EventId, APrefixedIdIsInLowerCase) {
 
 TEST(EventId, APrefixStartsWithALetterAndEndsWithALetterOrADigit) {
   expect_refused({
+      {"tenant_42_01arz3ndektsv4rrffq69g5fav", EventIdFault::bad_prefix},
       {"_00000000000000000000000000", EventIdFault::bad_prefix},
       {"_prefix_00000000000000000000000000", EventIdFault::bad_prefix},
       {"prefix__00000000000000000000000000", EventIdFault::bad_prefix},

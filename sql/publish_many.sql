@@ -1,0 +1,142 @@
+-- Publishing many events at once: arrays, one element of each an event.
+
+SELECT name FROM kanthorq_stream_create('publish_many');
+
+-- SQLSTATE and message of a statement that is refused.
+CREATE FUNCTION pg_temp.refused(statement text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE statement;
+    RETURN 'not refused';
+EXCEPTION WHEN others THEN
+    RETURN sqlstate || ' ' || sqlerrm;
+END $$;
+
+-- Everything given. The ids come back in the order of the arrays, which is the order of positions.
+SELECT kanthorq_publish_many('publish_many', '{c,a,b}', '{"\\x03","\\x01","\\x02"}',
+    ARRAY['{"n": 3}', '{"n": 1}', '{"n": 2}']::jsonb[],
+    '{01ARZ3NDEKTSV4RRFFQ69G5FA3,01ARZ3NDEKTSV4RRFFQ69G5FA1,01ARZ3NDEKTSV4RRFFQ69G5FA2}',
+    '{30,10,20}', 'error');
+SELECT id, subject, body, metadata, created_at, position - min(position) OVER () AS place
+FROM kanthorq_stream_publish_many ORDER BY position;
+
+-- Defaults: null arrays and null elements. New ids increase, and are not the given ones.
+SELECT kanthorq_publish_many('publish_many', '{d.1,d.2,d.3}', '{"","",""}') AS ids \gset
+SELECT :'ids'::text[] = array_agg(id::text ORDER BY position) AS in_order,
+    :'ids'::text[] = array_agg(id::text ORDER BY id) AS increasing,
+    bool_and(kanthorq_is_ulid(id)) AS ulids, array_agg(subject ORDER BY position) AS subjects,
+    bool_and(metadata = '{}') AS no_metadata,
+    bool_and(created_at = extract(epoch FROM kanthorq_id_time(id)) * 1000) AS time_in_id
+FROM kanthorq_stream_publish_many WHERE subject LIKE 'd.%';
+SELECT kanthorq_publish_many('publish_many', '{e.1,e.2,e.3}', '{"","",""}',
+    ARRAY[NULL, '{"n": 2}', NULL]::jsonb[],
+    '{NULL,NULL,01ARZ3NDEKTSV4RRFFQ69G5FE3}', '{1,NULL,NULL}') AS ids \gset
+SELECT (:'ids'::text[])[3], :'ids'::text[] = array_agg(id::text ORDER BY position) AS in_order,
+    array_agg(metadata ORDER BY position) AS metadata,
+    array_agg(created_at = extract(epoch FROM kanthorq_id_time(id)) * 1000
+        ORDER BY position) AS time_in_id
+FROM kanthorq_stream_publish_many WHERE subject LIKE 'e.%';
+
+-- None, and one.
+SELECT kanthorq_publish_many('publish_many', '{}', '{}');
+SELECT kanthorq_publish_many('publish_many', '{}', '{}', '{}', '{}', '{}', 'skip');
+SELECT kanthorq_publish_many('publish_many', '{f}', '{""}', ids => '{01ARZ3NDEKTSV4RRFFQ69G5FF1}');
+-- Also of none the stream must exist.
+SELECT pg_temp.refused($$SELECT kanthorq_publish_many('publish_none', '{}', '{}')$$);
+
+-- All or nothing: an event that is refused takes the others of its call with it.
+SELECT pg_temp.refused($$SELECT kanthorq_publish_many('publish_many', '{g,g,g.}', '{"","",""}')$$);
+SELECT pg_temp.refused($$SELECT kanthorq_publish_many('publish_many', '{g,g}', '{"",""}',
+    ids => '{NULL,x}')$$);
+SELECT pg_temp.refused($$SELECT kanthorq_publish_many('publish_many', '{g,g}', '{"",""}',
+    '{"{}","[]"}')$$);
+SELECT pg_temp.refused($$SELECT kanthorq_publish_many('publish_many', '{g,g}', '{"",""}',
+    ids => '{NULL,01ARZ3NDEKTSV4RRFFQ69G5FF1}')$$);
+SELECT pg_temp.refused($$SELECT kanthorq_publish_many('publish_many',
+    array_fill('g'::text, ARRAY[2500]), array_fill(''::bytea, ARRAY[2500]),
+    ids => array_fill(NULL::text, ARRAY[2499]) || '01ARZ3NDEKTSV4RRFFQ69G5FF1'::text)$$);
+SELECT count(*) FROM kanthorq_events('publish_many', 'g');
+
+-- Null elements where there must be a value; the message names the subscript.
+SELECT kanthorq_publish_many('publish_many', '{g,NULL}', '{"",""}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT kanthorq_publish_many('publish_many', '{g,g,g}', '{"","",NULL}');
+\echo :LAST_ERROR_SQLSTATE
+-- So do the other messages, in the array's own subscripts.
+SELECT pg_temp.refused(format('SELECT kanthorq_publish_many(''publish_many'', %s)', arguments))
+FROM (VALUES
+    ('''{g,g.}'', ''{"",""}'''), ('''[0:1]={g,g.}'', ''{"",""}'''),
+    ('''[-5:-4]={g,NULL}'', ''{"",""}'''),
+    ('''{g,g}'', ''[10:11]={"",NULL}'''), ('''{g,g}'', ''{"",""}'', ids => ''{NULL,x}'''),
+    ('''{g,g}'', ''{"",""}'', ARRAY[''{}'', ''null'']::jsonb[]')) AS calls (arguments);
+
+-- Arrays with other lower bounds are taken as they come.
+SELECT kanthorq_publish_many('publish_many', '[0:1]={h.1,h.2}', '[5:6]={"\\x01","\\x02"}',
+    ids => '[-1:0]={01ARZ3NDEKTSV4RRFFQ69G5FH1,01ARZ3NDEKTSV4RRFFQ69G5FH2}');
+SELECT id, subject, body FROM kanthorq_events('publish_many', 'h.*');
+
+-- Null arrays, other lengths, more dimensions.
+SELECT kanthorq_publish_many('publish_many', NULL, '{}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT pg_temp.refused(format('SELECT kanthorq_publish_many(%s)', arguments)) FROM (VALUES
+    ('NULL, ''{}'', ''{}'''), ('''publish_many'', ''{}'', NULL'),
+    ('''publish_many'', ''{}'', ''{}'', on_duplicate => NULL'),
+    ('''publish_many'', ''{}'', ''{}'', on_duplicate => ''ignore''')) AS calls (arguments);
+SELECT kanthorq_publish_many('publish_many', '{g,g}', '{""}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT kanthorq_publish_many('publish_many', '{{g,g},{g,g}}', '{"","","",""}');
+\echo :LAST_ERROR_SQLSTATE
+SELECT pg_temp.refused(format('SELECT kanthorq_publish_many(''publish_many'', %s)', arguments))
+FROM (VALUES
+    ('''{}'', ''{""}'''), ('''{g}'', ''{}'''), ('''{g}'', ''{""}'', ''{}'''),
+    ('''{g}'', ''{""}'', ids => ''{NULL,NULL}'''),
+    ('''{g}'', ''{""}'', created_at => ''{1,2}'''), ('''{g}'', ''{{""}}'''),
+    ('''{g}'', ''{""}'', ''{{"{}"}}'''),
+    ('''{g}'', ''{""}'', ids => ''{{NULL}}'''),
+    ('''{g}'', ''{""}'', created_at => ''{{{1}}}''')) AS calls (arguments);
+SELECT count(*) FROM kanthorq_events('publish_many', 'g');
+
+-- More than one chunk: the batch is one all the same.
+SELECT kanthorq_publish_many('publish_many', array_agg('chunk.' || n ORDER BY n),
+    array_agg(n::text::bytea ORDER BY n)) AS ids
+FROM generate_series(1, 2500) AS n \gset
+SELECT cardinality(:'ids'::text[]);
+SELECT count(*), count(DISTINCT id) AS ids, count(DISTINCT txid) AS txids,
+    count(DISTINCT position) AS positions,
+    array_agg(id::text ORDER BY position) = :'ids' AS in_order,
+    bool_and(subject = 'chunk.' || place AND body = place::text::bytea) AS right_events
+FROM (SELECT *, row_number() OVER (ORDER BY position) AS place FROM kanthorq_stream_publish_many
+      WHERE subject LIKE 'chunk.%') AS stored;
+-- Each of them is found by each index.
+SET enable_seqscan = off;
+SELECT count(e.id) FROM unnest(:'ids'::text[]) AS given, kanthorq_event_get('publish_many',
+    given) AS e;
+SELECT count(*) FROM kanthorq_events_by_subject('publish_many', 'chunk.*', size => 10000);
+SELECT count(s.id) FROM (SELECT DISTINCT position FROM kanthorq_stream_publish_many
+    WHERE subject LIKE 'chunk.%' OFFSET 0) AS p
+    JOIN kanthorq_stream_publish_many AS s USING (position);
+RESET enable_seqscan;
+
+-- Large bodies: chunks are cut by their bytes as well.
+CREATE FUNCTION pg_temp.bytes(size integer) RETURNS bytea LANGUAGE sql AS $$
+    SELECT coalesce(substr(string_agg(sha256(n::text::bytea), '' ORDER BY n), 1, size), '')
+    FROM generate_series(1, (size + 31) / 32) AS n
+$$;
+CREATE TEMPORARY TABLE bodies AS
+    SELECT n, substr(everything, 1, size) AS body
+    FROM (SELECT pg_temp.bytes(2000000) AS everything) AS big,
+        unnest(ARRAY[0, 1, 2000, 2001, 8192, 600000, 600001, 2000000, 5, 1048575, 1048576, 1048577,
+            0]) WITH ORDINALITY AS sizes (size, n);
+SELECT cardinality(kanthorq_publish_many('publish_many', array_agg('large.' || n ORDER BY n),
+    array_agg(body ORDER BY n))) FROM bodies;
+SELECT count(*), sum(length(e.body)), bool_and(e.body = b.body) AS same
+FROM bodies AS b JOIN kanthorq_events('publish_many', 'large.*') AS e ON subject = 'large.' || n;
+
+-- In a savepoint that is rolled back, it never was.
+BEGIN;
+SAVEPOINT before;
+SELECT cardinality(kanthorq_publish_many('publish_many', '{undone,undone}', '{"",""}'));
+ROLLBACK TO before;
+COMMIT;
+SELECT count(*) FROM kanthorq_events('publish_many', 'undone');
+
+SELECT kanthorq_stream_drop('publish_many', confirm => 'publish_many');
