@@ -139,4 +139,8 @@ ROLLBACK TO before;
 COMMIT;
 SELECT count(*) FROM kanthorq_events('publish_many', 'undone');
 
+-- An element is named by the subscript that it has in its own array.
+SELECT kanthorq_publish_many('publish_many', '{g,g}', '{"",""}', ids => '[0:1]={NULL,x}');
+SELECT kanthorq_publish_many('publish_many', '{g,g}', '{"",""}', '[7:8]={"{}","null"}');
+
 SELECT kanthorq_stream_drop('publish_many', confirm => 'publish_many');

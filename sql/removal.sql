@@ -265,3 +265,22 @@ SELECT kanthorq_stream_drop(name, confirm => name)
 FROM unnest(ARRAY['removal', 'removal_copy']) AS name;
 DROP TABLE removal_log, removal_parent;
 DROP FUNCTION removal_refuse, removal_cascade;
+
+-- A removal that fails inside a trigger of another one, and is caught, must not stop the outer one.
+SELECT name FROM kanthorq_stream_create('removal_outer');
+SELECT name FROM kanthorq_stream_create('removal_inner');
+SELECT count(kanthorq_publish(s, 'a', '', id => '01ARZ3NDEKTSV4RRFFQ69G5FA' || n)) FROM unnest('{removal_outer,removal_inner}'::text[]) AS s, generate_series(1, 3) AS n;
+CREATE FUNCTION removal_refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'the owner refuses'; END $$;
+CREATE TRIGGER refuse BEFORE DELETE ON kanthorq_stream_removal_inner FOR EACH ROW EXECUTE FUNCTION removal_refuse();
+CREATE FUNCTION removal_cascade() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    BEGIN
+        PERFORM kanthorq_event_remove('removal_inner', ARRAY[OLD.id]);
+    EXCEPTION WHEN raise_exception THEN NULL;
+    END;
+    RETURN OLD;
+END $$;
+CREATE TRIGGER a_cascade BEFORE DELETE ON kanthorq_stream_removal_outer FOR EACH ROW EXECUTE FUNCTION removal_cascade();
+SELECT kanthorq_event_remove('removal_outer', '{01ARZ3NDEKTSV4RRFFQ69G5FA1,01ARZ3NDEKTSV4RRFFQ69G5FA2}');
+SELECT kanthorq_stream_drop(name, confirm => name) FROM unnest(ARRAY['removal_outer', 'removal_inner']) AS name;
+DROP FUNCTION removal_refuse, removal_cascade;

@@ -20,9 +20,12 @@ struct Elements {
     return is_null(i) ? NullableDatum{0, true} : NullableDatum{values[i], false};
   }
 
+  // By its subscript, which need not start at 1.
+  Place place(int i) const { return {argument, first_subscript + i, true}; }
+
   // Raises 22004 for a null element.
   Datum required(int i) const {
-    if (is_null(i)) raise_null({argument, first_subscript + i, true});
+    if (is_null(i)) raise_null(place(i));
     return values[i];
   }
 };

@@ -70,8 +70,10 @@ KANTHORQ_FUNCTION(kanthorq_publish_many) {
         .default_metadata = no_metadata,
         .id = ids.optional(i),
         .created_at = created_at.optional(i),
-        .in_array = true,
-        .subscript = subjects.first_subscript + i,
+        .subject_place = subjects.place(i),
+        .body_place = bodies.place(i),
+        .metadata_place = metadata.place(i),
+        .id_place = ids.place(i),
     });
     CHECK_FOR_INTERRUPTS();
   }

@@ -1,6 +1,7 @@
 // An event on its way into a stream: validated, in the form in which the server stores it.
 #pragma once
 
+#include "fault.hpp"
 #include "pg.hpp"
 
 namespace kanthorq {
@@ -33,9 +34,11 @@ struct EventParts {
   Datum default_metadata;  // an empty object, the same for all events of a call
   NullableDatum id;
   NullableDatum created_at;
-  // The element of the arrays that the parts are, for messages; none for single arguments.
-  bool in_array = false;
-  int subscript = 0;
+  // Where each came from, for messages.
+  Place subject_place{"subject"};
+  Place body_place{"body"};
+  Place metadata_place{"metadata"};
+  Place id_place{"id"};
 };
 
 Datum empty_object();

@@ -15,10 +15,6 @@ namespace {
 // allocation; the rest is for the other columns and the row's header.
 constexpr Size max_event_bytes = MaxAllocSize - 8192;
 
-Place place_of(const EventParts& parts, const char* argument, const char* array) {
-  return {parts.in_array ? array : argument, parts.subscript, parts.in_array};
-}
-
 }  // namespace
 
 Datum empty_object() {
@@ -32,8 +28,7 @@ namespace {
 Datum metadata_of(const EventParts& parts) {
   if (parts.metadata.isnull) return parts.default_metadata;
   Jsonb* metadata = DatumGetJsonbP(parts.metadata.value);
-  if (!JB_ROOT_IS_OBJECT(metadata))
-    raise_metadata_not_object(metadata, place_of(parts, "metadata", "metadata"));
+  if (!JB_ROOT_IS_OBJECT(metadata)) raise_metadata_not_object(metadata, parts.metadata_place);
   return JsonbPGetDatum(metadata);
 }
 
@@ -46,8 +41,7 @@ void set_id(const EventParts& parts, Event& event) {
     return;
   }
   const text* id = DatumGetTextPP(parts.id.value);
-  const Place place = place_of(parts, "id", "ids");
-  event.created_at = static_cast<int64>(require_event_id(view_of(id), place));
+  event.created_at = static_cast<int64>(require_event_id(view_of(id), parts.id_place));
   event.id = PointerGetDatum(id);
 }
 
@@ -56,13 +50,12 @@ void set_id(const EventParts& parts, Event& event) {
 Event make_event(const EventParts& parts) {
   Event event{};
   const text* subject = DatumGetTextPP(parts.subject);
-  require_subject(view_of(subject), place_of(parts, "subject", "subjects"));
+  require_subject(view_of(subject), parts.subject_place);
   event.subject = PointerGetDatum(subject);
   event.metadata = metadata_of(parts);
   event.body = parts.body;
   const Size bytes = toast_raw_datum_size(event.body) + toast_raw_datum_size(event.metadata);
-  if (bytes > max_event_bytes)
-    raise_event_too_large(bytes, max_event_bytes, place_of(parts, "body", "bodies"));
+  if (bytes > max_event_bytes) raise_event_too_large(bytes, max_event_bytes, parts.body_place);
   set_id(parts, event);
   if (!parts.created_at.isnull) event.created_at = DatumGetInt64(parts.created_at.value);
   return event;

@@ -35,7 +35,7 @@ class ReadQuery {
   }
 
  private:
-  static constexpr int max_parameters = 12;
+  static constexpr int max_parameters = 320;
   StringInfoData sql_;
   ParamListInfo parameters_;
 };

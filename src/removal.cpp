@@ -24,20 +24,39 @@ struct RemovalPermit {
   bool used;  // its statement has begun
 };
 
-RemovalPermit permit;
+// Removals may be nested: a trigger on one stream may remove events of another.
+constexpr int max_nested_removals = 16;
+RemovalPermit permits[max_nested_removals];
+int permit_count;
 
-RemovalPermit permit_now(Oid table) {
-  return {table, local_transaction_id(), GetCurrentSubTransactionId(), false};
+bool is_stale(const RemovalPermit& permit) {
+  return permit.transaction != local_transaction_id() ||
+         !SubTransactionIsActive(permit.subtransaction);
 }
 
-// Is this statement, or this row of it, the one that is permitted?
+void grant_permit(Oid table) {
+  while (permit_count > 0 && is_stale(permits[permit_count - 1])) permit_count--;
+  if (permit_count == max_nested_removals)
+    ereport(ERROR,
+            (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+             errmsg("removals of events are nested too deeply"),
+             errdetail("Triggers remove events while events are removed; %d levels are allowed.",
+                       max_nested_removals)));
+  permits[permit_count++] = {table, local_transaction_id(), GetCurrentSubTransactionId(), false};
+}
+
+// Is this statement, or this row of it, one that is permitted?
 bool is_permitted(Oid table, bool begins_statement) {
-  const RemovalPermit now = permit_now(table);
-  if (permit.table != now.table || permit.transaction != now.transaction ||
-      permit.subtransaction != now.subtransaction || permit.used == begins_statement)
-    return false;
-  permit.used = true;
-  return true;
+  for (int i = permit_count; i-- > 0;) {
+    RemovalPermit& permit = permits[i];
+    if (permit.table != table || permit.transaction != local_transaction_id() ||
+        permit.subtransaction != GetCurrentSubTransactionId())
+      continue;
+    const bool permitted = permit.used != begins_statement;
+    permit.used = true;
+    return permitted;
+  }
+  return false;
 }
 
 // Deletes the rows of `table` for which `condition` on $1 holds; returns how many.
@@ -45,10 +64,10 @@ uint64 remove_where(Relation table, const char* condition, Oid type, Datum value
   uint64 removed = 0;
   with_spi([&] {
     const char* sql = psprintf("DELETE FROM %s WHERE id %s", quoted_table_name(table), condition);
-    const RemovalPermit outer = permit;  // a trigger on another stream may remove events here
-    permit = permit_now(RelationGetRelid(table));
+    grant_permit(RelationGetRelid(table));
+    const int granted = permit_count;
     const int result = SPI_execute_with_args(sql, 1, &type, &value, nullptr, false, 0);
-    permit = outer;
+    permit_count = granted - 1;
     if (result != SPI_OK_DELETE)
       elog(ERROR, "could not remove events: %s", SPI_result_code_string(result));
     removed = SPI_processed;
@@ -79,8 +98,7 @@ KANTHORQ_FUNCTION(kanthorq_event_remove) {
   require_argument(fcinfo, 0, "stream");
   const Elements ids = required_elements(fcinfo, 1, "ids", TEXTOID);
   for (int i = 0; i < ids.count; i++)
-    require_event_id(view_of(DatumGetTextPP(ids.required(i))),
-                     {"ids", ids.first_subscript + i, true});
+    require_event_id(view_of(DatumGetTextPP(ids.required(i))), ids.place(i));
   PreventCommandIfReadOnly("kanthorq_event_remove()");
   uint64 removed = 0;
   with_stream(own_schema(fcinfo), text_argument(fcinfo, 0), RowExclusiveLock,

@@ -312,7 +312,7 @@ void require_own(Relation table) {
   ereport(ERROR,
           (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
            errmsg("must be owner of table %s", RelationGetRelationName(table)),
-           errdetail("It exists, belongs to role \"%s\" and is not registered as a stream.",
+           errdetail("It exists and belongs to role \"%s\".",
                      GetUserNameFromId(table->rd_rel->relowner, false)),
            errhint("If it is a stream of that role, create the stream again as that role.")));
 }

@@ -19,26 +19,52 @@ char* uuid_bound(std::uint64_t milliseconds) {
   return pnstrdup(text.data(), uuid_time_digits);
 }
 
-struct Bounds {
-  ArrayBuildState* lower = nullptr;
-  ArrayBuildState* upper = nullptr;
+// Behind the last time that an id can carry there is no digit left to bound with. ULIDs start with
+// a digit up to 7, and so do those behind a prefix; UUIDs with a hexadecimal one.
+constexpr const char* behind_ulids = "8";
+constexpr const char* behind_uuids = "g";
+constexpr const char* behind_prefixed = "{";
 
-  void add(const char* from, const char* to) {
-    lower =
-        accumArrayResult(lower, CStringGetTextDatum(from), false, TEXTOID, CurrentMemoryContext);
-    upper = accumArrayResult(upper, CStringGetTextDatum(to), false, TEXTOID, CurrentMemoryContext);
-  }
+// ULIDs and UUIDs stand among each other, but not evenly: their third characters tell most of
+// today's apart. It is an upper-case letter in ULIDs from 2015 to 2039 (behind "01") and a digit or
+// a lower-case letter in UUIDs. Leaving such gaps out keeps a stream with ids of one form from
+// being read through in search of the other.
+struct Gap {
+  const char* from;
+  const char* to;
 };
+constexpr Gap no_ulids[] = {{"01[", "02"}, {"02[", "03"}};
+constexpr Gap no_uuids[] = {{"01:", "01a"}, {"02:", "02a"}};
 
-// Behind the last time that an id can carry there is no digit left to bound with; "{" sorts behind
-// everything that an id holds.
-constexpr const char* behind_all = "{";
+const char* greater(const char* a, const char* b) { return strcmp(a, b) > 0 ? a : b; }
 
-void add_bounds(Bounds& bounds, TimeRange range, const char* prefix,
-                char* (*in_case)(const char*, size_t)) {
-  bounds.add(ulid_bound(range.from, prefix, in_case), range.to > max_id_milliseconds
-                                                          ? psprintf("%s%s", prefix, behind_all)
-                                                          : ulid_bound(range.to, prefix, in_case));
+const char* smaller(const char* a, const char* b) { return strcmp(a, b) < 0 ? a : b; }
+
+template <std::size_t count>
+void add_without(IdRanges& ranges, const Gap (&gaps)[count], const char* lower, const char* upper) {
+  for (const Gap& gap : gaps) {
+    const char* end = smaller(upper, gap.from);
+    if (strcmp(lower, end) < 0) ranges.add(lower, end);
+    lower = greater(lower, gap.to);
+  }
+  if (strcmp(lower, upper) < 0) ranges.add(lower, upper);
+}
+
+void add_ulids(IdRanges& ranges, TimeRange range) {
+  add_without(
+      ranges, no_ulids, ulid_bound(range.from, "", asc_toupper),
+      range.to > max_id_milliseconds ? behind_ulids : ulid_bound(range.to, "", asc_toupper));
+}
+
+void add_uuids(IdRanges& ranges, TimeRange range) {
+  add_without(ranges, no_uuids, uuid_bound(range.from),
+              range.to > max_id_milliseconds ? behind_uuids : uuid_bound(range.to));
+}
+
+void add_prefixed(IdRanges& ranges, TimeRange range, const char* prefix) {
+  ranges.add(ulid_bound(range.from, prefix, asc_tolower),
+             range.to > max_id_milliseconds ? psprintf("%s%s", prefix, behind_ulids)
+                                            : ulid_bound(range.to, prefix, asc_tolower));
 }
 
 // The prefix, with its underscore, of the first prefixed id at or behind `from`; null where there
@@ -61,19 +87,17 @@ char* next_prefix(const char* table, const char* from) {
   return prefix;
 }
 
-// More prefixes than these share one range, in which the time inside the ids alone decides.
-constexpr int max_prefixes = 50;
-
-void add_prefixes(Bounds& bounds, const char* table, TimeRange range, const char* from) {
+void add_prefixes(IdRanges& ranges, const char* table, TimeRange range, const char* from) {
   const char* behind = from;
-  for (int prefixes = 0; prefixes < max_prefixes; prefixes++) {
+  for (int prefixes = 0; prefixes < max_prefix_ranges; prefixes++) {
     CHECK_FOR_INTERRUPTS();
     char* prefix = next_prefix(table, behind);
     if (!prefix) return;
-    add_bounds(bounds, range, prefix, asc_tolower);
-    behind = psprintf("%s8", prefix);  // behind all ULIDs with this prefix, before longer prefixes
+    add_prefixed(ranges, range, prefix);
+    // Behind all ULIDs with this prefix, and before longer prefixes that start with it.
+    behind = psprintf("%s%s", prefix, behind_ulids);
   }
-  bounds.add(behind, behind_all);
+  ranges.add(behind, behind_prefixed);
 }
 
 // Where the prefixed ids start that a page behind `after_id` may hold.
@@ -96,20 +120,17 @@ TimeRange time_range_arguments(FunctionCallInfo fcinfo, int since, int until) {
   return range;
 }
 
+// With more prefixes than have a range of their own, the time inside the ids alone decides.
 IdRanges id_ranges(const char* table, TimeRange range, std::string_view after_id) {
-  Bounds bounds;
-  if (!range.is_empty()) {
-    add_bounds(bounds, range, "", asc_toupper);
-    bounds.add(uuid_bound(range.from),
-               range.to > max_id_milliseconds ? behind_all : uuid_bound(range.to));
-    add_prefixes(bounds, table, range, first_prefix(after_id));
+  IdRanges ranges;
+  if (range.is_empty()) {
+    ranges.add("", "");  // an empty one, so that the query has one
+    return ranges;
   }
-  if (!bounds.lower) {
-    const Datum none = PointerGetDatum(construct_empty_array(TEXTOID));
-    return {none, none};
-  }
-  return {makeArrayResult(bounds.lower, CurrentMemoryContext),
-          makeArrayResult(bounds.upper, CurrentMemoryContext)};
+  add_ulids(ranges, range);
+  add_uuids(ranges, range);
+  add_prefixes(ranges, table, range, first_prefix(after_id));
+  return ranges;
 }
 
 }  // namespace kanthorq

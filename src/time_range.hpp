@@ -27,35 +27,52 @@ struct TimeRange {
 // the times that an id can carry.
 TimeRange time_range_arguments(FunctionCallInfo fcinfo, int since, int until);
 
-// The ranges of ids of `table` that may hold this range of time behind `after_id` (empty: from the
-// start): pairs of bounds, as two text arrays for unnest().
-struct IdRanges {
-  Datum lower;
-  Datum upper;
+// A range of ids, from `lower` (included) to `upper` (excluded).
+struct IdRange {
+  const char* lower;
+  const char* upper;
 };
+
+// The prefixes that a query names; more than these share one range.
+inline constexpr int max_prefix_ranges = 20;
+
+struct IdRanges {
+  IdRange ranges[max_prefix_ranges + 7];  // ULIDs and UUIDv7s in three each, prefixes, their rest
+  int count = 0;
+
+  void add(const char* lower, const char* upper) { ranges[count++] = {lower, upper}; }
+};
+
+// The ranges of ids of `table` that may hold this range of time behind `after_id` (empty: from the
+// start).
 IdRanges id_ranges(const char* table, TimeRange range, std::string_view after_id);
 
 // Adds a query for the rows of `select`, limited to the range, by id; `add_conditions` adds what
-// else holds for the rows, their order and their number, which is `size`.
+// else holds for the rows, their order and their number, which is `size`. Each range of ids is a
+// query of its own with its own bounds, so that each is read along the index and no further than
+// needed.
 template <typename AddConditions>
 void add_time_range(ReadQuery& query, Oid schema, const char* table, TimeRange range,
                     std::string_view after_id, const char* select, int size,
                     AddConditions add_conditions) {
   const char* own = quote_identifier(get_namespace_name(schema));
-  const IdRanges ranges = id_ranges(table, range, after_id);
-  query.add("SELECT DISTINCT ON (id) page.* FROM ROWS FROM (pg_catalog.unnest(", TEXTARRAYOID,
-            ranges.lower);
-  query.add("), pg_catalog.unnest(", TEXTARRAYOID, ranges.upper,
-            ")) AS range(lower_id, upper_id) CROSS JOIN LATERAL (");
-  query.add(select);
-  query.add(
-      " AND id OPERATOR(pg_catalog.>=) range.lower_id COLLATE pg_catalog.\"C\""
-      " AND id OPERATOR(pg_catalog.<) range.upper_id COLLATE pg_catalog.\"C\"");
-  query.add(psprintf(" AND %s.kanthorq_id_time(id::pg_catalog.text) OPERATOR(pg_catalog.>=) ", own),
-            TIMESTAMPTZOID, TimestampTzGetDatum(timestamp_of(range.from)));
-  query.add(psprintf(" AND %s.kanthorq_id_time(id::pg_catalog.text) OPERATOR(pg_catalog.<) ", own),
-            TIMESTAMPTZOID, TimestampTzGetDatum(timestamp_of(range.to)));
-  add_conditions();
+  const IdRanges ids = id_ranges(table, range, after_id);
+  query.add("SELECT DISTINCT ON (id) page.* FROM (");
+  for (int i = 0; i < ids.count; i++) {
+    query.add(i == 0 ? "(" : " UNION ALL (");
+    query.add(select);
+    query.add(" AND id OPERATOR(pg_catalog.>=) ", TEXTOID,
+              CStringGetTextDatum(ids.ranges[i].lower));
+    query.add(" AND id OPERATOR(pg_catalog.<) ", TEXTOID, CStringGetTextDatum(ids.ranges[i].upper));
+    query.add(
+        psprintf(" AND %s.kanthorq_id_time(id::pg_catalog.text) OPERATOR(pg_catalog.>=) ", own),
+        TIMESTAMPTZOID, TimestampTzGetDatum(timestamp_of(range.from)));
+    query.add(
+        psprintf(" AND %s.kanthorq_id_time(id::pg_catalog.text) OPERATOR(pg_catalog.<) ", own),
+        TIMESTAMPTZOID, TimestampTzGetDatum(timestamp_of(range.to)));
+    add_conditions();
+    query.add(")");
+  }
   query.add(") AS page ORDER BY id LIMIT ", INT4OID, Int32GetDatum(size));
 }
 
