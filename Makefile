@@ -19,7 +19,7 @@ OBJS = \
 	src/stream_table.o \
 	src/txid.o \
 	src/publish.o \
-	src/batch.o \
+	src/publish_many.o \
 	src/insert.o \
 	src/executor_insert.o \
 	src/time_range.o \

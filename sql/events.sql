@@ -286,6 +286,17 @@ SELECT call, found.* FROM (VALUES
 SELECT count(*) FROM (SELECT body FROM kanthorq_stream_events_deep OFFSET 0) AS all_of_them;
 SELECT pg_temp.rows_read() >= 3000 AS counted;
 COMMIT;
+-- In a parallel plan, too.
+CREATE TABLE events_many AS SELECT 'events_deep'::text AS name FROM generate_series(1, 10000);
+ANALYZE events_many;
+SET parallel_setup_cost = 0;
+SET parallel_tuple_cost = 0;
+SET min_parallel_table_scan_size = 0;
+SELECT count(kanthorq_stream_table(name)) FROM events_many;
+RESET parallel_setup_cost;
+RESET parallel_tuple_cost;
+RESET min_parallel_table_scan_size;
+DROP TABLE events_many;
 SELECT kanthorq_stream_drop('events_deep', confirm => 'events_deep');
 SELECT kanthorq_stream_drop('events_ulid', confirm => 'events_ulid');
 

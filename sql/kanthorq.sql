@@ -12,7 +12,7 @@
 CREATE FUNCTION kanthorq_is_name(name text) RETURNS boolean
     AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kanthorq_is_name(text) IS
-'may a stream or consumer be called this: letters, digits and single inner underscores, 1 to 128 characters';
+'may a stream be called this: letters, digits and single inner underscores, 1 to 128 characters';
 
 CREATE FUNCTION kanthorq_is_subject(subject text) RETURNS boolean
     AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
@@ -113,7 +113,7 @@ CREATE FUNCTION kanthorq_stream_trim(name text, before_id text, confirm text,
     RETURNS bigint
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION kanthorq_stream_trim(text, text, text, boolean) IS
-'removes the events whose id sorts before this one and returns how many; confirm repeats the name; force is for streams with consumers';
+'removes the events whose id sorts before this one and returns how many; confirm repeats the name; force changes nothing until there are consumers';
 
 -- Events
 

@@ -143,7 +143,10 @@ KANTHORQ_FUNCTION(kanthorq_events) {
 KANTHORQ_FUNCTION(kanthorq_events_by_subject) {
   const std::string_view filter = required_filter(fcinfo, 1);
   const Datum after_id = optional_id(fcinfo, 3);
-  if (after_id) require_argument(fcinfo, 2, "after_subject");
+  if (after_id && PG_ARGISNULL(2))
+    ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+                    errmsg("argument \"after_id\" needs \"after_subject\""),
+                    errdetail("By subject and id, a page starts behind both.")));
   if (!PG_ARGISNULL(2)) require_subject(text_argument(fcinfo, 2), {"after_subject"});
   const int size = required_size(fcinfo, 4);
   return return_events(fcinfo, [&](ReadQuery& query, const char* table) {

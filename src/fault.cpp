@@ -139,7 +139,7 @@ void raise_null(Place place) {
   ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
                   errmsg("argument \"%s\" must not be null", place.argument),
                   place.in_array ? errdetail("Element %d of the array is null.", place.subscript)
-                                 : errdetail("The argument has no default that null could mean.")));
+                                 : errdetail("Null is not a value for it.")));
 }
 
 void raise_metadata_not_object(const Jsonb* metadata, Place place) {
@@ -157,6 +157,14 @@ void raise_no_such_stream(Oid schema, std::string_view name) {
            errdetail("No stream of that name is registered in schema \"%s\".",
                      get_namespace_name(schema)),
            errhint("Create it with kanthorq_stream_create().")));
+}
+
+void raise_no_stream_table(std::string_view name, const char* table) {
+  ereport(ERROR,
+          (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("stream \"%s\" has no table", clipped(name)),
+           errdetail("It is registered, but its table \"%s\" was dropped or renamed.", table),
+           errhint("Create it again with kanthorq_stream_create(), or drop it with "
+                   "kanthorq_stream_drop().")));
 }
 
 void raise_event_too_large(Size bytes, Size limit, Place place) {

@@ -37,6 +37,7 @@ char* clipped(std::string_view value);
 
 // 42704, undefined_object.
 [[noreturn]] void raise_no_such_stream(Oid schema, std::string_view name);
+[[noreturn]] void raise_no_stream_table(std::string_view name, const char* table);
 
 // 54000, program_limit_exceeded.
 [[noreturn]] void raise_event_too_large(Size bytes, Size limit, Place place);

@@ -29,12 +29,12 @@ void fill_random(std::uint64_t* high, std::uint64_t* low) {
   *low = words[1];
 }
 
+}  // namespace
+
 Datum ulid_datum(Bits128 bits) {
   const auto text = encode_ulid(bits);
   return text_datum({text.data(), text.size()});
 }
-
-}  // namespace
 
 Bits128 next_ulid() {
   advance(ulids, now_milliseconds(), ulid_random, fill_random);

@@ -229,7 +229,6 @@ bool insert_directly(const OpenStream& stream, const EventBatch& batch) {
 }
 
 void publish_events(Oid schema, std::string_view stream, const EventBatch& batch) {
-  PreventCommandIfReadOnly("kanthorq_publish()");
   with_stream(schema, stream, RowExclusiveLock, [&](const OpenStream& open) {
     const bool row_security =
         check_enable_rls(RelationGetRelid(open.relation), InvalidOid, false) == RLS_ENABLED;

@@ -1,26 +1,30 @@
 // KanthorQ: durable, append-only event streams inside PostgreSQL. This file marks the library as a
 // module of the server; the rest of src/ is, in the order of an event's life:
 //
-//   core/            the rules, pure C++: names, subjects, sortable ids and their generation
-//   pg.hpp           the only door to the server's headers; compat.hpp: what differs among servers
-//   datum.hpp        the server's values as string_views and back; arrays
-//   scope.hpp        brackets around the server's open/close pairs
-//   fault.hpp        every error that more than one place raises, and all words for the core's
+//   core/               the rules, pure C++: names, subjects, sortable ids and their generation
+//   pg.hpp              the only door to the server's headers
+//   compat.hpp          what differs among servers
+//   datum.hpp           the server's values as string_views and back; array.hpp: array arguments
+//   scope.hpp           brackets around the server's open/close pairs
+//   query.hpp           queries that read, put together from text and parameters
+//   rows.cpp            rows that only the library writes, without queries
+//   fault.cpp           all words of errors that the core finds or more than one place raises
 //
-//   validators.cpp   kanthorq_is_name, _is_subject, ...: the core's rules as SQL functions
-//   ids.cpp          kanthorq_ulid, _uuidv7, _id_time, ...
-//   rows.cpp         rows that only the library writes, without queries
-//   registry.cpp     the rows of kanthorq_stream_registry
-//   shape.cpp        what a stream table looks like: creating one, recognising one, adopting one
-//   stream.cpp       kanthorq_stream_create, _stream_table, _stream_drop
-//   stream_table.cpp from a stream's name to its open table, and what is known about that table
-//   txid.cpp         kanthorq_txid, the default that marks a row with its transaction
-//   publish.cpp      kanthorq_publish, _publish_text, _publish_json: one event, validated
-//   batch.cpp        kanthorq_publish_many: arrays of events, validated
-//   insert.cpp       validated events straight into the heap and its indexes
-//   executor_insert.cpp  the same events through an INSERT, where a table is out of the ordinary
-//   events.cpp       kanthorq_event_get, _events, _events_by_subject
-//   removal.cpp      kanthorq_event_remove, _stream_trim, and the triggers that refuse the rest
+//   validators.cpp      kanthorq_is_name, _is_subject, ...: the core's rules as SQL functions
+//   ids.cpp             kanthorq_ulid, _uuidv7, _id_time, ...
+//   registry.cpp        the rows of kanthorq_stream_registry
+//   shape.cpp           what a stream table looks like: creating, recognising, adopting one
+//   stream.cpp          kanthorq_stream_create, _stream_table, _stream_drop
+//   stream_table.cpp    from a stream's name to its open table, and what is known about that table
+//   txid.cpp            kanthorq_txid, the default that marks a row with its transaction
+//   event.hpp           an event on its way in
+//   publish.cpp         kanthorq_publish, _publish_text, _publish_json: one event, validated
+//   publish_many.cpp    kanthorq_publish_many: arrays of events, validated
+//   insert.cpp          publish_events(): which of two ways in; and straight into heap and indexes
+//   executor_insert.cpp the other one: by an INSERT, where a table is out of the ordinary
+//   events.cpp          kanthorq_event_get, _events, _events_by_subject
+//   time_range.cpp      ranges of time as ranges of ids
+//   removal.cpp         kanthorq_event_remove, _stream_trim, and the triggers that refuse the rest
 //
 // Two zones. core/ knows nothing of the server. Everything else is C++ as a stricter C: an error
 // of the server longjmps over its frames, so nothing with a destructor lives across a server call,

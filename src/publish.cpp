@@ -35,8 +35,7 @@ Datum metadata_of(const EventParts& parts) {
 void set_id(const EventParts& parts, Event& event) {
   if (parts.id.isnull) {
     const Bits128 ulid = next_ulid();
-    const auto characters = encode_ulid(ulid);
-    event.id = text_datum({characters.data(), characters.size()});
+    event.id = ulid_datum(ulid);
     event.created_at = static_cast<int64>(milliseconds_of(ulid));
     return;
   }
@@ -84,6 +83,7 @@ Datum publish(FunctionCallInfo fcinfo, BodyOf body_of) {
   require_argument(fcinfo, 0, "stream");
   require_argument(fcinfo, 1, "subject");
   require_argument(fcinfo, 2, "body");
+  PreventCommandIfReadOnly("kanthorq_publish()");
   const OnDuplicate on_duplicate = on_duplicate_argument(fcinfo, 6);
   const Event event = make_event({
       .subject = PG_GETARG_DATUM(1),

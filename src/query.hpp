@@ -19,6 +19,7 @@ class ReadQuery {
 
   // Adds `before`, the next parameter with this value, and `after`.
   void add(const char* before, Oid type, Datum value, const char* after = "") {
+    if (parameters_->numParams == max_parameters) elog(ERROR, "a query has too many parameters");
     ParamExternData& parameter = parameters_->params[parameters_->numParams++];
     parameter = {value, false, PARAM_FLAG_CONST, type};
     appendStringInfo(&sql_, "%s$%d%s", before, parameters_->numParams, after);
@@ -35,6 +36,7 @@ class ReadQuery {
   }
 
  private:
+  // A range of time has up to 27 ranges of ids with ten parameters each, and one for the page.
   static constexpr int max_parameters = 320;
   StringInfoData sql_;
   ParamListInfo parameters_;

@@ -61,7 +61,7 @@ Datum refresh_stream(Oid schema, std::string_view name) {
   Datum result = 0;
   Relation registry = table_open(registry_oid(schema), RowExclusiveLock);
   HeapTuple row = find_row(registry, name);
-  if (row) row = lock_row(registry, row, IfLocked::wait);
+  if (row) row = lock_row(registry, row);
   if (row) {
     HeapTuple changed = refreshed_row(registry, row, epoch_milliseconds(GetCurrentTimestamp()));
     CatalogTupleUpdate(registry, &row->t_self, changed);
@@ -75,7 +75,7 @@ Datum refresh_stream(Oid schema, std::string_view name) {
 bool unregister_stream(Oid schema, std::string_view name) {
   Relation registry = table_open(registry_oid(schema), RowExclusiveLock);
   HeapTuple row = find_row(registry, name);
-  if (row) row = lock_row(registry, row, IfLocked::wait);
+  if (row) row = lock_row(registry, row);
   if (row) CatalogTupleDelete(registry, &row->t_self);
   table_close(registry, NoLock);
   CommandCounterIncrement();

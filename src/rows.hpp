@@ -1,5 +1,4 @@
-// Rows of the tables that only the library writes: the registries, the places and leases of
-// consumers, and their tasks.
+// Rows of the tables that only the library writes.
 //
 // They are read and written like rows of a system catalog: without a query, by the primary key or
 // another index, always with the newest snapshot, whatever the isolation level of the caller, since
@@ -20,14 +19,13 @@ Oid own_table(Oid schema, const char* name);
 template <typename Body>
 void for_rows(Relation table, Oid index, ScanKeyData* keys, int count, Body body) {
   Relation by = index_open(index, AccessShareLock);
-  Snapshot newest = RegisterSnapshot(GetLatestSnapshot());
-  SysScanDesc scan = systable_beginscan_ordered(table, by, newest, count, keys);
+  // Without a snapshot of ours the newest one is taken, as for catalogs; in parallel mode, too.
+  SysScanDesc scan = systable_beginscan_ordered(table, by, nullptr, count, keys);
   for (;;) {
     HeapTuple row = systable_getnext_ordered(scan, ForwardScanDirection);
     if (!HeapTupleIsValid(row) || !body(row)) break;
   }
   systable_endscan_ordered(scan);
-  UnregisterSnapshot(newest);
   index_close(by, AccessShareLock);
 }
 
@@ -41,37 +39,13 @@ inline HeapTuple first_row(Relation table, Oid index, ScanKeyData* keys, int cou
   return found;
 }
 
-// The ordinary index of `table` whose first column is `column`; invalid, or for index_on() an
-// internal error, where there is none.
-Oid find_index_on(Relation table, AttrNumber column);
-Oid index_on(Relation table, AttrNumber column);
-
 // Locks the newest version of a row that was read, to the end of the transaction, and returns a
-// copy of it; null where it is gone, or, with `skip`, where another transaction holds it.
-enum class IfLocked { wait, skip };
-HeapTuple lock_row(Relation table, HeapTuple row, IfLocked if_locked);
-
-inline Datum row_value(Relation table, HeapTuple row, AttrNumber column) {
-  bool is_null;
-  return heap_getattr(row, column, RelationGetDescr(table), &is_null);
-}
-
-inline NullableDatum nullable_row_value(Relation table, HeapTuple row, AttrNumber column) {
-  NullableDatum value;
-  value.value = heap_getattr(row, column, RelationGetDescr(table), &value.isnull);
-  return value;
-}
+// copy of it; null where it is gone.
+HeapTuple lock_row(Relation table, HeapTuple row);
 
 inline ScanKeyData equals_text(AttrNumber column, std::string_view value) {
   ScanKeyData key;
   ScanKeyInit(&key, column, BTEqualStrategyNumber, F_TEXTEQ, text_datum(value));
-  return key;
-}
-
-inline ScanKeyData compares_bigint(AttrNumber column, StrategyNumber strategy, RegProcedure by,
-                                   int64 value) {
-  ScanKeyData key;
-  ScanKeyInit(&key, column, strategy, by, Int64GetDatum(value));
   return key;
 }
 

@@ -15,12 +15,10 @@ void with_spi(Body body) {
   if (SPI_finish() != SPI_OK_FINISH) elog(ERROR, "could not leave the SPI");
 }
 
-// Runs `body` with `context` as the current memory context.
-template <typename Body>
-void with_context(MemoryContext context, Body body) {
-  MemoryContext caller = MemoryContextSwitchTo(context);
-  body();
-  MemoryContextSwitchTo(caller);
+// Runs a statement that defines something, within with_spi().
+inline void run_definition(const char* sql) {
+  const int result = SPI_execute(sql, false, 0);
+  if (result < 0) elog(ERROR, "could not run a definition: %s", SPI_result_code_string(result));
 }
 
 }  // namespace kanthorq

@@ -50,11 +50,6 @@ constexpr Check checks[] = {
 // it leaves the rows alone that logical replication removes, as the publisher's trim did there.
 constexpr const char* triggers[] = {"kanthorq_append_only", "kanthorq_append_only_row"};
 
-void run(const char* sql) {
-  const int result = SPI_execute(sql, false, 0);
-  if (result < 0) elog(ERROR, "could not run a definition: %s", SPI_result_code_string(result));
-}
-
 char* quoted_schema(Oid schema) { return pstrdup(quote_identifier(get_namespace_name(schema))); }
 
 char* qualified_name(Oid schema, std::string_view table) {
@@ -80,7 +75,7 @@ const char* part(std::string_view name, const char* what) {
 // overload on varchar that somebody else put into the schema would be the better match.
 void dress(Oid schema, std::string_view name, const char* table) {
   const char* own = quoted_schema(schema);
-  run(
+  run_definition(
       psprintf("ALTER TABLE %s"
                " ALTER id SET DEFAULT %s.kanthorq_ulid(),"
                " ALTER metadata SET DEFAULT '{}',"
@@ -94,18 +89,20 @@ void dress(Oid schema, std::string_view name, const char* table) {
         check.function
             ? psprintf("%s.%s(%s::pg_catalog.text)", own, check.function, column)
             : psprintf("pg_catalog.jsonb_typeof(%s) OPERATOR(pg_catalog.=) 'object'", column);
-    run(psprintf("ALTER TABLE %s ADD CONSTRAINT %s CHECK (%s)", table, check.name, condition));
+    run_definition(
+        psprintf("ALTER TABLE %s ADD CONSTRAINT %s CHECK (%s)", table, check.name, condition));
   }
-  run(
+  run_definition(
       psprintf("CREATE TRIGGER %s BEFORE UPDATE OR DELETE OR TRUNCATE ON %s"
                " FOR EACH STATEMENT EXECUTE FUNCTION %s.kanthorq_stream_append_only()",
                triggers[0], table, own));
-  run(psprintf("ALTER TABLE %s ENABLE ALWAYS TRIGGER %s", table, triggers[0]));
-  run(
+  run_definition(psprintf("ALTER TABLE %s ENABLE ALWAYS TRIGGER %s", table, triggers[0]));
+  run_definition(
       psprintf("CREATE TRIGGER %s BEFORE UPDATE OR DELETE ON %s"
                " FOR EACH ROW EXECUTE FUNCTION %s.kanthorq_stream_append_only()",
                triggers[1], table, own));
-  run(psprintf("COMMENT ON TABLE %s IS %s", table,
+  run_definition(
+      psprintf("COMMENT ON TABLE %s IS %s", table,
                quote_literal_cstr(psprintf("KanthorQ stream \"%s\": append-only; events are added "
                                            "by kanthorq_publish(), INSERT or COPY",
                                            cstring_of(name)))));
@@ -114,14 +111,15 @@ void dress(Oid schema, std::string_view name, const char* table) {
 void undress(Oid relation, const char* table) {
   for (const Check& check : checks)
     if (OidIsValid(get_relation_constraint_oid(relation, check.name, true)))
-      run(psprintf("ALTER TABLE %s DROP CONSTRAINT %s", table, check.name));
+      run_definition(psprintf("ALTER TABLE %s DROP CONSTRAINT %s", table, check.name));
   for (const char* trigger : triggers)
     if (OidIsValid(get_trigger_oid(relation, trigger, true)))
-      run(psprintf("DROP TRIGGER %s ON %s", trigger, table));
+      run_definition(psprintf("DROP TRIGGER %s ON %s", trigger, table));
 }
 
 void create_subject_index(std::string_view name, const char* table) {
-  run(psprintf("CREATE INDEX %s ON %s (subject, id)", part(name, "subject_id_idx"), table));
+  run_definition(
+      psprintf("CREATE INDEX %s ON %s (subject, id)", part(name, "subject_id_idx"), table));
 }
 
 bool has_index(Relation table, bool (*wanted)(Form_pg_index)) {
@@ -183,11 +181,8 @@ const char* kind_difference(Relation table) {
   return nullptr;
 }
 
-// And exactly those columns, as they were defined.
-const char* column_difference(TupleDesc descriptor) {
-  if (descriptor->natts != stream_columns)
-    return psprintf("It has or had %d columns; a stream table has %d.", descriptor->natts,
-                    stream_columns);
+// And as they were defined.
+const char* definition_difference(TupleDesc descriptor) {
   for (int i = 0; i < stream_columns; i++) {
     const Column& wanted = columns[i];
     Form_pg_attribute found = TupleDescAttr(descriptor, i);
@@ -200,15 +195,15 @@ const char* column_difference(TupleDesc descriptor) {
   return nullptr;
 }
 
-// What tells this table from a stream's, as a sentence; null where nothing does. Defaults, checks
-// and triggers are not looked at.
+// What tells this table from a stream's, as a sentence; null where nothing does. Defaults, checks,
+// triggers and further columns are not looked at.
 const char* shape_difference(Relation table) {
   const char* difference = kind_difference(table);
   if (difference) return difference;
   if (table->rd_rel->relpersistence != RELPERSISTENCE_PERMANENT) return "It is not permanent.";
   if (table->rd_rel->relispartition) return "It is a partition.";
   if (table->rd_tableam != GetHeapamTableAmRoutine()) return "It does not use the heap.";
-  difference = column_difference(RelationGetDescr(table));
+  difference = definition_difference(RelationGetDescr(table));
   if (difference) return difference;
   if (!hands_out_in_order(identity_sequence(table, position_column)))
     return "The sequence of its column \"position\" must have increment 1, cache 1 and no cycle.";
@@ -327,7 +322,7 @@ char* quoted_table_name(Relation table) {
 void create_stream_table(Oid schema, std::string_view name, bool subject_index) {
   with_spi([&] {
     const char* table = qualified_name(schema, table_name(stream_table_prefix, name).view());
-    run(
+    run_definition(
         psprintf("CREATE TABLE %s (%s GENERATED ALWAYS AS IDENTITY (SEQUENCE NAME %s.%s),"
                  " CONSTRAINT %s PRIMARY KEY (id), CONSTRAINT %s UNIQUE (position)) USING heap",
                  table, column_definitions(), quoted_schema(schema), part(name, "position_seq"),
@@ -377,9 +372,9 @@ bool is_table_of(Oid oid, Oid schema, std::string_view name) {
 }
 
 bool is_plain_stream_table(Relation table, Oid schema, std::string_view name) {
-  return shape_difference(table) == nullptr && table->rd_rules == nullptr &&
-         !has_insert_triggers(table->trigdesc) && has_own_checks_only(table, schema) &&
-         stream_in_default(table, schema) == name;
+  return shape_difference(table) == nullptr && RelationGetDescr(table)->natts == stream_columns &&
+         table->rd_rules == nullptr && !has_insert_triggers(table->trigdesc) &&
+         has_own_checks_only(table, schema) && stream_in_default(table, schema) == name;
 }
 
 }  // namespace kanthorq

@@ -37,7 +37,7 @@ void drop_table(Oid schema, std::string_view name) {
   if (!OidIsValid(table_by_name(schema, name))) return;
   const char* table = quote_qualified_identifier(get_namespace_name(schema),
                                                  table_name(stream_table_prefix, name).c_str());
-  with_spi([&] { SPI_execute(psprintf("DROP TABLE %s", table), false, 0); });
+  with_spi([&] { run_definition(psprintf("DROP TABLE %s", table)); });
 }
 
 // The row of a stream that exists, refreshed; 0 where there is none, or where what has the table's
@@ -79,11 +79,9 @@ KANTHORQ_FUNCTION(kanthorq_stream_create) {
 }
 
 KANTHORQ_FUNCTION(kanthorq_stream_table) {
-  const std::string_view name = text_argument(fcinfo, 0);
-  require_name(name);
-  const Oid schema = own_schema(fcinfo);
-  const Oid table = find_stream_table(schema, name);
-  if (!OidIsValid(table)) raise_no_such_stream(schema, name);
+  Oid table = InvalidOid;
+  with_stream(own_schema(fcinfo), text_argument(fcinfo, 0), AccessShareLock,
+              [&](const OpenStream& stream) { table = RelationGetRelid(stream.relation); });
   PG_RETURN_OID(table);
 }
 

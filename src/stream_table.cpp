@@ -90,16 +90,14 @@ OpenStream open_stream(Oid schema, std::string_view name, LOCKMODE lock) {
   TableName mapped = table_name(stream_table_prefix, name);
   RangeVar* range = makeRangeVar(get_namespace_name(schema), mapped.bytes.data(), -1);
   const Oid oid = RangeVarGetRelid(range, lock, true);
-  if (!OidIsValid(oid)) raise_no_such_stream(schema, name);
+  if (!OidIsValid(oid)) {
+    if (is_registered(schema, name)) raise_no_stream_table(name, mapped.c_str());
+    raise_no_such_stream(schema, name);
+  }
   Relation table = relation_open(oid, NoLock);  // whatever has the name
   const KnownTable& known = knowledge_of(table, schema, name);
   if (!known.registered) raise_no_such_stream(schema, name);
   return {table, known.plain, known.position_sequence};
-}
-
-Oid find_stream_table(Oid schema, std::string_view name) {
-  if (!is_registered(schema, name)) return InvalidOid;
-  return get_relname_relid(table_name(stream_table_prefix, name).c_str(), schema);
 }
 
 void require_ownership(Relation table) {

@@ -12,12 +12,10 @@ struct OpenStream {
 };
 
 // Opens the table of the stream `name` with `lock`, which is kept to the end of the transaction.
-// Raises 22023 for what is no name, 42704 where there is no such stream and 42501 without USAGE on
-// the schema. Privileges on the table are the caller's to check.
+// Raises 22023 for what is no name, 42704 where there is no such stream, 42710 where what has its
+// table's name is not its table, and 42501 without USAGE on the schema. Privileges on the table are
+// the caller's to check.
 OpenStream open_stream(Oid schema, std::string_view name, LOCKMODE lock);
-
-// The table of the stream, which is not locked; invalid where there is none. `name` is valid.
-Oid find_stream_table(Oid schema, std::string_view name);
 
 // Runs `body` with the open stream.
 template <typename Body>

@@ -1,4 +1,4 @@
-// Names of streams and consumers, and the names of the tables that belong to them.
+// Names of streams, and the names of the tables that belong to them.
 #pragma once
 
 #include <array>

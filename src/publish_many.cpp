@@ -50,6 +50,7 @@ using namespace kanthorq;
 
 KANTHORQ_FUNCTION(kanthorq_publish_many) {
   require_argument(fcinfo, stream_argument, "stream");
+  PreventCommandIfReadOnly("kanthorq_publish_many()");
   const Elements subjects = required_elements(fcinfo, subjects_argument, "subjects", TEXTOID);
   const Elements bodies = required_elements(fcinfo, bodies_argument, "bodies", BYTEAOID);
   const Elements metadata = optional_elements(fcinfo, metadata_argument, "metadata", JSONBOID);
