@@ -24,18 +24,37 @@ OBJS = \
 	src/executor_insert.o \
 	src/time_range.o \
 	src/events.o \
-	src/removal.o
+	src/removal.o \
+	src/time.o \
+	src/consumer.o \
+	src/consumer_table.o \
+	src/task_table.o \
+	src/start_at.o \
+	src/place.o \
+	src/lease.o \
+	src/task.o \
+	src/worker.o \
+	src/writers.o \
+	src/delivery.o \
+	src/settle.o \
+	src/tasks.o \
+	src/wait.o \
+	src/status.o \
+	src/unfinished.o
 
 DATA_built = sql/kanthorq--$(EXTVERSION).sql
 EXTRA_CLEAN = sql/kanthorq--$(EXTVERSION).sql
 
 # The regression tests, in the order of an event's life.
 REGRESS = create_extension schema validators ids encoding stream adoption publish publish_many insert \
-	paths duplicates events removal hostile errors quickstart drop_extension
+	paths duplicates events removal hostile consumer pull ack retry cancel retention seek wait \
+	consumer_privileges views consumer_errors errors quickstart drop_extension
 
 # Interleavings of several sessions; make installcheck runs them, too.
 ISOLATION = commit_order create_create create_drop create_rollback define_publish drop_publish \
-	duplicate_error remove_publish skip_repeatable_read skip_skip
+	duplicate_error remove_publish skip_repeatable_read skip_skip \
+	late_committer late_prepared ordered_consumer pull_pull pull_definition settle_expiry \
+	cancel_settle ack_pull_cancel publish_pull pull_isolation drop_pull foreign_transaction
 ISOLATION_OPTS = --inputdir=$(srcdir)/tests/isolation --load-extension=kanthorq
 
 srcdir ?= .

@@ -103,3 +103,9 @@ EXCEPTION WHEN datetime_field_overflow THEN
     RETURN NULL;
 END
 $$;
+
+-- A worker that can't read what is about a certain thing, or reads everything where that is null.
+CREATE FUNCTION demo.handle(body bytea, unreadable text) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN strpos(encode(body, 'escape'), unreadable) > 0 THEN 'failed' ELSE 'done' END
+$$;

@@ -2,6 +2,6 @@
 \pset expanded off
 \set ECHO queries
 SELECT subject, count(*) FROM kanthorq_stream_package_log
-GROUP BY subject ORDER BY count DESC, subject LIMIT 10;
+GROUP BY subject ORDER BY count DESC, subject LIMIT 5;
 \set ECHO none
 \pset expanded on

@@ -232,7 +232,7 @@ start_server() {
 listen_addresses = ''
 unix_socket_directories = '$WORK/socket'
 fsync = off
-max_prepared_transactions = 20
+max_prepared_transactions = 60
 log_line_prefix = '%m [%p] %q%a '
 $(printf '%s\n' "$@")
 CONF

@@ -113,7 +113,7 @@ CREATE FUNCTION kanthorq_stream_trim(name text, before_id text, confirm text,
     RETURNS bigint
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION kanthorq_stream_trim(text, text, text, boolean) IS
-'removes the events whose id sorts before this one and returns how many; confirm repeats the name; force changes nothing until there are consumers';
+'removes the events whose id sorts before this one and returns how many; confirm repeats the name; refused while a consumer has not finished one of them, unless forced';
 
 -- Events
 
@@ -185,6 +185,220 @@ CREATE FUNCTION kanthorq_event_remove(stream text, ids text[]) RETURNS bigint
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION kanthorq_event_remove(text, text[]) IS
 'removes the events with these ids and returns how many there were';
+
+-- Consumers
+
+CREATE TABLE kanthorq_consumer_registry (
+    name varchar(128) COLLATE "C" NOT NULL,
+    stream_name varchar(128) COLLATE "C" NOT NULL,
+    includes text[] NOT NULL,
+    excludes text[] NOT NULL,
+    metadata_contains jsonb NOT NULL,
+    attempt_max smallint NOT NULL,
+    visibility_timeout bigint NOT NULL,
+    ordered boolean NOT NULL,
+    created_at bigint NOT NULL,
+    updated_at bigint NOT NULL,
+    -- "kanthorq_consumer_registry_pkey" would be the table of the consumer "registry_pkey".
+    CONSTRAINT kanthorq_registered_consumers_pkey PRIMARY KEY (name)
+);
+COMMENT ON TABLE kanthorq_consumer_registry IS
+'the consumers and what they are for; written by kanthorq_consumer_create(), _alter() and _drop() only';
+COMMENT ON COLUMN kanthorq_consumer_registry.name IS 'the name of the consumer, its case kept';
+COMMENT ON COLUMN kanthorq_consumer_registry.stream_name IS 'the stream it consumes';
+COMMENT ON COLUMN kanthorq_consumer_registry.includes IS
+'subject filters: an event is the consumer''s when one of these matches its subject';
+COMMENT ON COLUMN kanthorq_consumer_registry.excludes IS
+'subject filters: and none of these does';
+COMMENT ON COLUMN kanthorq_consumer_registry.metadata_contains IS
+'and its metadata contains this object';
+COMMENT ON COLUMN kanthorq_consumer_registry.attempt_max IS
+'how often an event is delivered before it is discarded';
+COMMENT ON COLUMN kanthorq_consumer_registry.visibility_timeout IS
+'how long a lease is held unless a pull names another time, in milliseconds';
+COMMENT ON COLUMN kanthorq_consumer_registry.ordered IS
+'whether new events wait for open publishers, so that they come in strict position order';
+COMMENT ON COLUMN kanthorq_consumer_registry.created_at IS
+'when the consumer was created, in milliseconds since the epoch';
+COMMENT ON COLUMN kanthorq_consumer_registry.updated_at IS
+'when it was last created again or altered, in milliseconds since the epoch';
+SELECT pg_catalog.pg_extension_config_dump('kanthorq_consumer_registry', '');
+GRANT SELECT ON kanthorq_consumer_registry TO PUBLIC;
+
+-- Both tables change with every batch and never in an indexed column, so room is left on their pages
+-- and every update is HOT.
+
+CREATE TABLE kanthorq_delivery_state (
+    consumer varchar(128) COLLATE "C" NOT NULL,
+    cursor bigint NOT NULL,
+    ceiling bigint NOT NULL,
+    late bigint[] NOT NULL,
+    last_lease bigint NOT NULL,
+    PRIMARY KEY (consumer)
+) WITH (fillfactor = 20);
+COMMENT ON TABLE kanthorq_delivery_state IS
+'how far each consumer has come in its stream; written by KanthorQ only';
+COMMENT ON COLUMN kanthorq_delivery_state.consumer IS 'the name of the consumer';
+COMMENT ON COLUMN kanthorq_delivery_state.cursor IS 'the position up to which it has looked';
+COMMENT ON COLUMN kanthorq_delivery_state.ceiling IS
+'the last position that had been handed out when it last looked';
+COMMENT ON COLUMN kanthorq_delivery_state.late IS
+'transactions that were publishing when the cursor passed them, three numbers each: txid, the position after which and the one up to which their events are still owed';
+COMMENT ON COLUMN kanthorq_delivery_state.last_lease IS 'the number of its last lease';
+SELECT pg_catalog.pg_extension_config_dump('kanthorq_delivery_state', '');
+
+CREATE TABLE kanthorq_delivery_lease (
+    consumer varchar(128) COLLATE "C" NOT NULL,
+    slot integer NOT NULL,
+    lease bigint NOT NULL,
+    deadline bigint NOT NULL,
+    fresh bytea NOT NULL,
+    again bytea NOT NULL,
+    PRIMARY KEY (consumer, slot)
+) WITH (fillfactor = 20);
+COMMENT ON TABLE kanthorq_delivery_lease IS
+'the open leases, in slots that are used again; written by KanthorQ only';
+COMMENT ON COLUMN kanthorq_delivery_lease.consumer IS 'the name of the consumer';
+COMMENT ON COLUMN kanthorq_delivery_lease.slot IS 'the number of the slot';
+COMMENT ON COLUMN kanthorq_delivery_lease.lease IS 'the number of the lease, 0 in a free slot';
+COMMENT ON COLUMN kanthorq_delivery_lease.deadline IS
+'when the lease runs out, in milliseconds since the epoch';
+COMMENT ON COLUMN kanthorq_delivery_lease.fresh IS
+'the positions in it that were delivered for the first time, as runs';
+COMMENT ON COLUMN kanthorq_delivery_lease.again IS
+'the positions in it that were delivered before and have a task row, as runs';
+SELECT pg_catalog.pg_extension_config_dump('kanthorq_delivery_lease', '');
+
+CREATE FUNCTION kanthorq_consumer_create(name text, stream text, includes text[] DEFAULT '{>}',
+                                         excludes text[] DEFAULT '{}',
+                                         attempt_max smallint DEFAULT 16,
+                                         visibility_timeout interval DEFAULT '15 minutes',
+                                         start_at text DEFAULT 'first',
+                                         ordered boolean DEFAULT false,
+                                         metadata_contains jsonb DEFAULT '{}')
+    RETURNS kanthorq_consumer_registry
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION kanthorq_consumer_create(text, text, text[], text[], smallint, interval, text, boolean, jsonb) IS
+'creates a consumer of the stream, or returns the one that exists with this definition; start_at: first, new, an event id or a timestamp';
+
+CREATE FUNCTION kanthorq_consumer_alter(name text, includes text[] DEFAULT NULL,
+                                        excludes text[] DEFAULT NULL,
+                                        attempt_max smallint DEFAULT NULL,
+                                        visibility_timeout interval DEFAULT NULL,
+                                        ordered boolean DEFAULT NULL,
+                                        metadata_contains jsonb DEFAULT NULL)
+    RETURNS kanthorq_consumer_registry
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION kanthorq_consumer_alter(text, text[], text[], smallint, interval, boolean, jsonb) IS
+'changes what is not null, for what is delivered from now on';
+
+CREATE FUNCTION kanthorq_consumer_table(name text) RETURNS regclass
+    AS 'MODULE_PATHNAME' LANGUAGE C STABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION kanthorq_consumer_table(text) IS
+'the table of the consumer''s tasks; an error where there is no such consumer';
+
+CREATE FUNCTION kanthorq_consumer_drop(name text, confirm text) RETURNS boolean
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION kanthorq_consumer_drop(text, text) IS
+'drops the consumer with its leases and tasks; confirm repeats the name; false where there is no such consumer';
+
+CREATE FUNCTION kanthorq_consumer_seek(name text, start_at text, confirm text) RETURNS bigint
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION kanthorq_consumer_seek(text, text, text) IS
+'moves the consumer to first, new, an event id or a timestamp and returns the new cursor; ends its leases and forgets its tasks but the cancelled ones; confirm repeats the name';
+
+CREATE FUNCTION kanthorq_pull(consumer text, size integer DEFAULT 100, wait interval DEFAULT '0',
+                              visibility_timeout interval DEFAULT NULL)
+    RETURNS TABLE (lease bigint, attempt smallint, "position" bigint, id text, subject text,
+                   body bytea, metadata jsonb, created_at bigint)
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 100;
+COMMENT ON FUNCTION kanthorq_pull(text, integer, interval, interval) IS
+'leases up to size (1 to 10,000) events: those of leases that ran out, then retries that are due, then new ones; waits up to wait for the first';
+
+CREATE FUNCTION kanthorq_ack(consumer text, lease bigint, ids text[] DEFAULT NULL) RETURNS bigint
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION kanthorq_ack(text, bigint, text[]) IS
+'settles these events of the lease, or all that are left in it, as completed and returns how many; KQ001 where the lease is no longer held';
+
+CREATE FUNCTION kanthorq_nack(consumer text, lease bigint, ids text[] DEFAULT NULL,
+                              error text DEFAULT NULL, retry_in interval DEFAULT NULL)
+    RETURNS bigint
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION kanthorq_nack(text, bigint, text[], text, interval) IS
+'refuses these events of the lease, or all that are left in it: retried after retry_in or attempt^4 seconds, or discarded after the last attempt; returns how many';
+
+CREATE FUNCTION kanthorq_extend(consumer text, lease bigint, by interval DEFAULT NULL)
+    RETURNS timestamptz
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION kanthorq_extend(text, bigint, interval) IS
+'the lease now runs out so long from now (null: the consumer''s visibility_timeout); returns that time';
+
+CREATE FUNCTION kanthorq_cancel(consumer text, ids text[]) RETURNS text[]
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION kanthorq_cancel(text, text[]) IS
+'the consumer is not to get these events, whether they wait, run or are retried; returns the ids whose state changed';
+
+CREATE FUNCTION kanthorq_resume(consumer text, ids text[]) RETURNS text[]
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION kanthorq_resume(text, text[]) IS
+'makes cancelled and discarded events available again, with no attempts made; returns the ids whose state changed';
+
+CREATE FUNCTION kanthorq_task_state(consumer text, id text) RETURNS text
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION kanthorq_task_state(text, text) IS
+'available, running, completed, retryable, discarded or cancelled; null where the event does not exist or is not for the consumer';
+
+CREATE FUNCTION kanthorq_tasks(consumer text, state text DEFAULT NULL, size integer DEFAULT 100)
+    RETURNS TABLE (event_id text, subject text, state text, attempt_count smallint,
+                   schedule_at bigint, attempted_at bigint, attempted_error jsonb[],
+                   finalized_at bigint)
+    AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL SAFE ROWS 100;
+COMMENT ON FUNCTION kanthorq_tasks(text, text, integer) IS
+'the consumer''s events that are retried, discarded, cancelled or delivered again, by id; times in milliseconds since the epoch';
+
+CREATE PROCEDURE kanthorq_wait(consumer text, timeout interval DEFAULT '30 seconds')
+    AS 'MODULE_PATHNAME' LANGUAGE C;
+COMMENT ON PROCEDURE kanthorq_wait(text, interval) IS
+'returns when the consumer has something to pull, or after timeout; holds no snapshot and no transaction id meanwhile';
+
+CREATE FUNCTION kanthorq_horizon(stream text)
+    RETURNS TABLE (pid integer, gid text, txid xid8, since timestamptz, application_name text,
+                   query text)
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10;
+COMMENT ON FUNCTION kanthorq_horizon(text) IS
+'the open and prepared transactions that publish to the stream: whose events are still to come';
+
+-- Views
+
+CREATE FUNCTION kanthorq_stream_status(name text)
+    RETURNS TABLE ("table" regclass, events bigint, bytes bigint, last_position bigint,
+                   newest_id text, open_publishers integer)
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE ROWS 1;
+COMMENT ON FUNCTION kanthorq_stream_status(text) IS
+'not for callers: what the view kanthorq_streams shows of a stream';
+
+CREATE VIEW kanthorq_streams AS
+SELECT r.name, s."table", r.created_at, s.events, s.bytes, s.last_position, s.newest_id,
+       kanthorq_id_time(s.newest_id) AS newest_time, s.open_publishers
+FROM kanthorq_stream_registry r CROSS JOIN LATERAL kanthorq_stream_status(r.name) s;
+COMMENT ON VIEW kanthorq_streams IS
+'the streams: events is the planner''s estimate; newest_id and newest_time need SELECT on the table';
+GRANT SELECT ON kanthorq_streams TO PUBLIC;
+
+CREATE FUNCTION kanthorq_consumer_status(name text)
+    RETURNS TABLE (cursor bigint, lag bigint, lag_time interval, running bigint, retryable bigint,
+                   discarded bigint, cancelled bigint, oldest_lease timestamptz)
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE ROWS 1;
+COMMENT ON FUNCTION kanthorq_consumer_status(text) IS
+'not for callers: what the view kanthorq_consumers shows of a consumer';
+
+CREATE VIEW kanthorq_consumers AS
+SELECT r.name, r.stream_name AS stream, s.cursor, s.lag, s.lag_time, s.running, s.retryable,
+       s.discarded, s.cancelled, s.oldest_lease
+FROM kanthorq_consumer_registry r CROSS JOIN LATERAL kanthorq_consumer_status(r.name) s;
+COMMENT ON VIEW kanthorq_consumers IS
+'the consumers: lag counts the positions from the cursor to the last one handed out, lag_time is the age of the oldest event not yet delivered, oldest_lease is when the oldest open lease was pulled';
+GRANT SELECT ON kanthorq_consumers TO PUBLIC;
 
 -- What stream tables refer to; not for callers
 

@@ -73,4 +73,43 @@ inline LocalTransactionId local_transaction_id() {
 #endif
 }
 
+// 17: virtual transaction ids name a process by its number. Returns the id of the transaction that
+// the process runs now, invalid where it runs none or the transaction has no id yet.
+inline TransactionId running_transaction_of(const VirtualTransactionId& virtual_id) {
+  TransactionId xid = InvalidTransactionId;
+  TransactionId xmin = InvalidTransactionId;
+#if PG_VERSION_NUM >= 170000
+  int subtransactions = 0;
+  bool overflowed = false;
+  ProcNumberGetTransactionIds(virtual_id.procNumber, &xid, &xmin, &subtransactions, &overflowed);
+#elif PG_VERSION_NUM >= 160000
+  int subtransactions = 0;
+  bool overflowed = false;
+  BackendIdGetTransactionIds(virtual_id.backendId, &xid, &xmin, &subtransactions, &overflowed);
+#else
+  BackendIdGetTransactionIds(virtual_id.backendId, &xid, &xmin);
+#endif
+  return xid;
+}
+
+// Is the backend still in this very transaction?
+inline bool is_running(const VirtualTransactionId& virtual_id) {
+#if PG_VERSION_NUM >= 170000
+  PGPROC* process = ProcNumberGetProc(virtual_id.procNumber);
+  return process && process->vxid.lxid == virtual_id.localTransactionId;
+#else
+  PGPROC* process = BackendIdGetProc(virtual_id.backendId);
+  return process && process->lxid == virtual_id.localTransactionId;
+#endif
+}
+
+// 18: index scans can be instrumented.
+inline IndexScanDesc begin_index_scan(Relation table, Relation index, Snapshot snapshot, int keys) {
+#if PG_VERSION_NUM >= 180000
+  return index_beginscan(table, index, snapshot, nullptr, keys, 0);
+#else
+  return index_beginscan(table, index, snapshot, keys, 0);
+#endif
+}
+
 }  // namespace kanthorq

@@ -29,15 +29,6 @@ Datum optional_id(FunctionCallInfo fcinfo, int argument) {
   return PG_GETARG_DATUM(argument);
 }
 
-int required_size(FunctionCallInfo fcinfo, int argument) {
-  require_argument(fcinfo, argument, "size");
-  const int size = PG_GETARG_INT32(argument);
-  if (size < 1 || size > max_page_size)
-    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid size %d", size),
-                    errdetail("A page has 1 to %d events.", max_page_size)));
-  return size;
-}
-
 std::string_view required_filter(FunctionCallInfo fcinfo, int argument) {
   require_argument(fcinfo, argument, "filter");
   const std::string_view filter = text_argument(fcinfo, argument);
@@ -90,12 +81,7 @@ Datum return_events(FunctionCallInfo fcinfo, Build build) {
                 with_spi([&] {
                   ReadQuery query;
                   build(query, quoted_table_name(stream.relation));
-                  DestReceiver* rows = CreateTuplestoreDestReceiver();
-                  SetTuplestoreDestReceiverParams(
-                      rows, result->setResult, result->econtext->ecxt_per_query_memory, false,
-                      result->setDesc, "the query does not return what the function does");
-                  query.run(rows);
-                  rows->rDestroy(rows);
+                  query.run_into(result);
                 });
               });
   return Datum{0};
@@ -120,7 +106,7 @@ KANTHORQ_FUNCTION(kanthorq_events) {
   const std::string_view filter = required_filter(fcinfo, 1);
   const Datum after_id = optional_id(fcinfo, 2);
   const TimeRange range = time_range_arguments(fcinfo, 3, 4);
-  const int size = required_size(fcinfo, 5);
+  const int size = required_size(fcinfo, 5, max_page_size);
   return return_events(fcinfo, [&](ReadQuery& query, const char* table) {
     const auto add_conditions = [&] {
       if (after_id) query.add(" AND id OPERATOR(pg_catalog.>) ", TEXTOID, after_id);
@@ -148,7 +134,7 @@ KANTHORQ_FUNCTION(kanthorq_events_by_subject) {
                     errmsg("argument \"after_id\" needs \"after_subject\""),
                     errdetail("By subject and id, a page starts behind both.")));
   if (!PG_ARGISNULL(2)) require_subject(text_argument(fcinfo, 2), {"after_subject"});
-  const int size = required_size(fcinfo, 4);
+  const int size = required_size(fcinfo, 4, max_page_size);
   return return_events(fcinfo, [&](ReadQuery& query, const char* table) {
     query.add(psprintf("SELECT %s FROM %s WHERE true", event_fields, table));
     if (after_id) {

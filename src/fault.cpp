@@ -195,4 +195,13 @@ std::uint64_t require_event_id(std::string_view id, Place place) {
   return verdict.milliseconds;
 }
 
+int required_size(FunctionCallInfo fcinfo, int argument, int most) {
+  require_argument(fcinfo, argument, "size");
+  const int size = PG_GETARG_INT32(argument);
+  if (size < 1 || size > most)
+    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid size %d", size),
+                    errdetail("The size is 1 to %d.", most)));
+  return size;
+}
+
 }  // namespace kanthorq

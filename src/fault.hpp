@@ -53,4 +53,7 @@ void require_subject(std::string_view subject, Place place);
 void require_filter(std::string_view filter);
 std::uint64_t require_event_id(std::string_view id, Place place);  // the milliseconds inside
 
+// An integer argument from 1 to `most`; raises 22004 and 22023.
+int required_size(FunctionCallInfo fcinfo, int argument, int most);
+
 }  // namespace kanthorq

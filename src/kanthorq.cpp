@@ -26,6 +26,23 @@
 //   time_range.cpp      ranges of time as ranges of ids
 //   removal.cpp         kanthorq_event_remove, _stream_trim, and the triggers that refuse the rest
 //
+//   consumer.cpp        kanthorq_consumer_create, _alter, _table, _drop, _seek
+//   consumer_table.cpp  from a consumer's name to its definition and its open table; its lock
+//   task_table.cpp      what the table of a consumer's tasks looks like
+//   start_at.cpp        where a consumer starts
+//   writers.cpp         who is writing to a stream, and the last position handed out
+//   stream_rows.hpp     reading a stream's rows by position or id
+//   place.cpp           a consumer's place in its stream
+//   delivery.cpp        kanthorq_pull: what a consumer gets next
+//   lease.cpp           which events a worker has, and until when
+//   worker.hpp          what the functions of a worker have in common
+//   settle.cpp          kanthorq_ack, _nack, _extend
+//   task.cpp            the rows of events that are retried, discarded or cancelled
+//   tasks.cpp           kanthorq_cancel, _resume, _task_state, _tasks
+//   unfinished.cpp      what a consumer has not finished, for trimming
+//   wait.cpp            kanthorq_wait; time.hpp: times and durations
+//   status.cpp          kanthorq_horizon, and what the views show
+//
 // Two zones. core/ knows nothing of the server. Everything else is C++ as a stricter C: an error
 // of the server longjmps over its frames, so nothing with a destructor lives across a server call,
 // and the library is compiled without exceptions, run-time types and static constructors.

@@ -25,8 +25,19 @@ class ReadQuery {
     appendStringInfo(&sql_, "%s$%d%s", before, parameters_->numParams, after);
   }
 
-  // Runs the query with the snapshot of the calling statement and hands the rows to `rows`.
-  void run(DestReceiver* rows) const {
+  // Runs the query with the snapshot of the calling statement and returns the rows as the result of
+  // a function, which InitMaterializedSRF() has prepared.
+  void run_into(ReturnSetInfo* result) const {
+    DestReceiver* rows = CreateTuplestoreDestReceiver();
+    SetTuplestoreDestReceiverParams(rows, result->setResult,
+                                    result->econtext->ecxt_per_query_memory, false, result->setDesc,
+                                    "the query does not return what the function does");
+    run(rows);
+    rows->rDestroy(rows);
+  }
+
+  // Runs the query the same way and hands the rows to `rows`, or leaves them in SPI_tuptable.
+  void run(DestReceiver* rows = nullptr) const {
     SPIExecuteOptions options{};
     options.params = parameters_;
     options.read_only = true;

@@ -33,11 +33,10 @@ HeapTuple refreshed_row(Relation registry, HeapTuple row, int64 now) {
 
 Oid registry_oid(Oid schema) { return own_table(schema, "kanthorq_stream_registry"); }
 
-void lock_stream_name(Oid schema, std::string_view name) {
+void lock_stream_name(Oid schema, std::string_view name, LOCKMODE mode) {
   // An object lock of the registry's own numbering: two names with the same hash wait for each
   // other once in a while, which is harmless.
-  LockDatabaseObject(registry_oid(schema), static_cast<Oid>(stable_hash(name)), 0,
-                     AccessExclusiveLock);
+  LockDatabaseObject(registry_oid(schema), static_cast<Oid>(stable_hash(name)), 0, mode);
 }
 
 bool is_registered(Oid schema, std::string_view name) {

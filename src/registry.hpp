@@ -11,8 +11,9 @@
 namespace kanthorq {
 
 // Waits until no other transaction creates or drops the stream `name`, and keeps it so until this
-// transaction ends. Taken before any lock on the stream's table.
-void lock_stream_name(Oid schema, std::string_view name);
+// transaction ends; with ShareLock, several may keep it so, as those do that create its consumers.
+// Taken before any lock on the stream's table.
+void lock_stream_name(Oid schema, std::string_view name, LOCKMODE mode = AccessExclusiveLock);
 
 bool is_registered(Oid schema, std::string_view name);
 

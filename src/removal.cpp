@@ -7,11 +7,14 @@
 // is never valid again, and nothing has to clean it up. The permit is for one statement: a DELETE
 // that somebody's trigger runs meanwhile is one more, and refused.
 #include "array.hpp"
+#include "consumer.hpp"
 #include "datum.hpp"
 #include "fault.hpp"
+#include "registry.hpp"
 #include "scope.hpp"
 #include "shape.hpp"
 #include "stream_table.hpp"
+#include "unfinished.hpp"
 
 namespace kanthorq {
 
@@ -59,20 +62,44 @@ bool is_permitted(Oid table, bool begins_statement) {
   return false;
 }
 
-// Deletes the rows of `table` for which `condition` on $1 holds; returns how many.
-uint64 remove_where(Relation table, const char* condition, Oid type, Datum value) {
+// Deletes the rows of `table` that `snapshot` sees and for which `condition` on $1 holds; returns
+// how many.
+uint64 remove_where(Relation table, Snapshot snapshot, const char* condition, Oid type,
+                    Datum value) {
   uint64 removed = 0;
   with_spi([&] {
     const char* sql = psprintf("DELETE FROM %s WHERE id %s", quoted_table_name(table), condition);
+    SPIPlanPtr plan = SPI_prepare(sql, 1, &type);
+    if (!plan) elog(ERROR, "could not plan the removal of events");
     grant_permit(RelationGetRelid(table));
     const int granted = permit_count;
-    const int result = SPI_execute_with_args(sql, 1, &type, &value, nullptr, false, 0);
+    const int result =
+        SPI_execute_snapshot(plan, &value, nullptr, snapshot, InvalidSnapshot, false, true, 0);
     permit_count = granted - 1;
     if (result != SPI_OK_DELETE)
       elog(ERROR, "could not remove events: %s", SPI_result_code_string(result));
     removed = SPI_processed;
   });
   return removed;
+}
+
+void require_finished(Oid schema, const OpenStream& stream, std::string_view name,
+                      Snapshot snapshot, std::string_view before_id) {
+  for_consumers_of(schema, name, [&](std::string_view consumer_name) {
+    with_consumer(
+        schema, consumer_name, AccessShareLock, ACL_NO_RIGHTS, [&](const Consumer& consumer) {
+          if (has_unfinished(consumer, stream, snapshot, before_id))
+            ereport(ERROR,
+                    (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                     errmsg("consumer \"%s\" has not finished all of these events",
+                            cstring_of(consumer_name)),
+                     errdetail(
+                         "It is still to get some event before \"%s\", has one in a lease, or will "
+                         "try one again.",
+                         clipped(before_id)),
+                     errhint("Wait for it, name an earlier id, or force the removal.")));
+        });
+  });
 }
 
 const char* append_only_hint(TriggerEvent event) {
@@ -104,8 +131,9 @@ KANTHORQ_FUNCTION(kanthorq_event_remove) {
   with_stream(own_schema(fcinfo), text_argument(fcinfo, 0), RowExclusiveLock,
               [&](const OpenStream& stream) {
                 require_ownership(stream.relation);
-                removed = remove_where(stream.relation, "OPERATOR(pg_catalog.=) ANY ($1)",
-                                       TEXTARRAYOID, PG_GETARG_DATUM(1));
+                removed = remove_where(stream.relation, InvalidSnapshot,
+                                       "OPERATOR(pg_catalog.=) ANY ($1)", TEXTARRAYOID,
+                                       PG_GETARG_DATUM(1));
               });
   PG_RETURN_INT64(static_cast<int64>(removed));
 }
@@ -117,13 +145,20 @@ KANTHORQ_FUNCTION(kanthorq_stream_trim) {
   const std::string_view name = text_argument(fcinfo, 0);
   require_name(name);
   require_event_id(text_argument(fcinfo, 1), {"before_id"});
-  require_confirmation(fcinfo, 2, name);
+  require_confirmation(fcinfo, 2, "stream", name);
   PreventCommandIfReadOnly("kanthorq_stream_trim()");
+  const Oid schema = own_schema(fcinfo);
   uint64 removed = 0;
-  with_stream(own_schema(fcinfo), name, RowExclusiveLock, [&](const OpenStream& stream) {
+  lock_stream_name(schema, name, ShareLock);  // the consumers stay who they are
+  with_stream(schema, name, RowExclusiveLock, [&](const OpenStream& stream) {
     require_ownership(stream.relation);
-    removed =
-        remove_where(stream.relation, "OPERATOR(pg_catalog.<) $1", TEXTOID, PG_GETARG_DATUM(1));
+    // What is checked is what is removed: an event that comes later, with an id of long ago, stays.
+    Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
+    if (!PG_GETARG_BOOL(3))
+      require_finished(schema, stream, name, snapshot, text_argument(fcinfo, 1));
+    removed = remove_where(stream.relation, snapshot, "OPERATOR(pg_catalog.<) $1", TEXTOID,
+                           PG_GETARG_DATUM(1));
+    UnregisterSnapshot(snapshot);
   });
   PG_RETURN_INT64(static_cast<int64>(removed));
 }

@@ -8,12 +8,36 @@ Oid own_table(Oid schema, const char* name) {
   return table;
 }
 
-HeapTuple lock_row(Relation table, HeapTuple row) {
+Oid find_index_on(Relation table, AttrNumber column) {
+  Oid found = InvalidOid;
+  List* indexes = RelationGetIndexList(table);
+  ListCell* cell;
+  foreach (cell, indexes) {
+    Relation index = index_open(lfirst_oid(cell), AccessShareLock);
+    const bool ordinary = RelationGetIndexExpressions(index) == NIL &&
+                          RelationGetIndexPredicate(index) == NIL && index->rd_index->indisvalid &&
+                          index->rd_rel->relam == BTREE_AM_OID;
+    if (ordinary && index->rd_index->indkey.values[0] == column) found = RelationGetRelid(index);
+    index_close(index, AccessShareLock);
+  }
+  list_free(indexes);
+  return found;
+}
+
+Oid index_on(Relation table, AttrNumber column) {
+  const Oid index = find_index_on(table, column);
+  if (!OidIsValid(index))
+    elog(ERROR, "table \"%s\" has no index on column %d", RelationGetRelationName(table), column);
+  return index;
+}
+
+HeapTuple lock_row(Relation table, HeapTuple row, IfLocked if_locked) {
   TupleTableSlot* slot = table_slot_create(table, nullptr);
   TM_FailureData failure;
   const TM_Result result = table_tuple_lock(
       table, &row->t_self, SnapshotSelf, slot, GetCurrentCommandId(false), LockTupleExclusive,
-      LockWaitBlock, TUPLE_LOCK_FLAG_FIND_LAST_VERSION, &failure);
+      if_locked == IfLocked::skip ? LockWaitSkip : LockWaitBlock, TUPLE_LOCK_FLAG_FIND_LAST_VERSION,
+      &failure);
   HeapTuple locked = result == TM_Ok ? ExecCopySlotHeapTuple(slot) : nullptr;
   if (locked) locked->t_self = slot->tts_tid;
   ExecDropSingleTupleTableSlot(slot);

@@ -40,12 +40,36 @@ inline HeapTuple first_row(Relation table, Oid index, ScanKeyData* keys, int cou
 }
 
 // Locks the newest version of a row that was read, to the end of the transaction, and returns a
-// copy of it; null where it is gone.
-HeapTuple lock_row(Relation table, HeapTuple row);
+// copy of it; null where it is gone, or, with `skip`, where another transaction holds it.
+enum class IfLocked { wait, skip };
+HeapTuple lock_row(Relation table, HeapTuple row, IfLocked if_locked = IfLocked::wait);
+
+// The ordinary index of `table` whose first column is `column`; invalid, or for index_on() an
+// internal error, where there is none.
+Oid find_index_on(Relation table, AttrNumber column);
+Oid index_on(Relation table, AttrNumber column);
+
+inline Datum row_value(Relation table, HeapTuple row, AttrNumber column) {
+  bool is_null;
+  return heap_getattr(row, column, RelationGetDescr(table), &is_null);
+}
+
+inline NullableDatum nullable_row_value(Relation table, HeapTuple row, AttrNumber column) {
+  NullableDatum value;
+  value.value = heap_getattr(row, column, RelationGetDescr(table), &value.isnull);
+  return value;
+}
 
 inline ScanKeyData equals_text(AttrNumber column, std::string_view value) {
   ScanKeyData key;
   ScanKeyInit(&key, column, BTEqualStrategyNumber, F_TEXTEQ, text_datum(value));
+  return key;
+}
+
+inline ScanKeyData compares_bigint(AttrNumber column, StrategyNumber strategy, RegProcedure by,
+                                   int64 value) {
+  ScanKeyData key;
+  ScanKeyInit(&key, column, strategy, by, Int64GetDatum(value));
   return key;
 }
 

@@ -21,4 +21,12 @@ inline void run_definition(const char* sql) {
   if (result < 0) elog(ERROR, "could not run a definition: %s", SPI_result_code_string(result));
 }
 
+// Runs `body` with `context` as the current memory context.
+template <typename Body>
+void with_context(MemoryContext context, Body body) {
+  MemoryContext caller = MemoryContextSwitchTo(context);
+  body();
+  MemoryContextSwitchTo(caller);
+}
+
 }  // namespace kanthorq

@@ -152,18 +152,6 @@ bool is_on_subject_and_id(Form_pg_index index) {
          index->indkey.values[1] == id_column;
 }
 
-// Positions must be handed out one by one and in order: a session that keeps some for later would
-// take one behind which readers have passed.
-bool hands_out_in_order(Oid sequence) {
-  HeapTuple row = SearchSysCache1(SEQRELID, ObjectIdGetDatum(sequence));
-  if (!HeapTupleIsValid(row)) return false;
-  const auto* settings = reinterpret_cast<Form_pg_sequence>(GETSTRUCT(row));
-  const bool in_order =
-      settings->seqincrement == 1 && settings->seqcache == 1 && !settings->seqcycle;
-  ReleaseSysCache(row);
-  return in_order;
-}
-
 // The columns of a stream by number, name and type; more may follow. Everything that reads a stream
 // relies on it.
 const char* kind_difference(Relation table) {
@@ -313,6 +301,16 @@ void require_own(Relation table) {
 }
 
 }  // namespace
+
+bool hands_out_in_order(Oid sequence) {
+  HeapTuple row = SearchSysCache1(SEQRELID, ObjectIdGetDatum(sequence));
+  if (!HeapTupleIsValid(row)) return false;
+  const auto* settings = reinterpret_cast<Form_pg_sequence>(GETSTRUCT(row));
+  const bool in_order =
+      settings->seqincrement == 1 && settings->seqcache == 1 && !settings->seqcycle;
+  ReleaseSysCache(row);
+  return in_order;
+}
 
 char* quoted_table_name(Relation table) {
   return quote_qualified_identifier(get_namespace_name(RelationGetNamespace(table)),

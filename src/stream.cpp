@@ -2,6 +2,7 @@
 //
 // Creating and dropping one name are serialised by lock_stream_name(), which is held to the end of
 // the transaction and taken before any lock on the table. Publishers take the table's lock only.
+#include "consumer.hpp"
 #include "core/name.hpp"
 #include "datum.hpp"
 #include "fault.hpp"
@@ -13,11 +14,6 @@
 namespace kanthorq {
 
 namespace {
-
-void require_create_privilege(Oid schema) {
-  const AclResult result = check_schema_privilege(schema, GetUserId(), ACL_CREATE);
-  if (result != ACLCHECK_OK) aclcheck_error(result, OBJECT_SCHEMA, get_namespace_name(schema));
-}
 
 Oid table_by_name(Oid schema, std::string_view name) {
   return get_relname_relid(table_name(stream_table_prefix, name).c_str(), schema);
@@ -91,13 +87,15 @@ KANTHORQ_FUNCTION(kanthorq_stream_drop) {
   const std::string_view name = text_argument(fcinfo, 0);
   const Oid schema = own_schema(fcinfo);
   require_name(name);
-  require_confirmation(fcinfo, 1, name);
+  require_confirmation(fcinfo, 1, "stream", name);
 
   if (!is_registered(schema, name)) PG_RETURN_BOOL(false);
   require_drop_privilege(schema, name);  // also before the lock, which is not for everybody
   lock_stream_name(schema, name);
   if (!is_registered(schema, name)) PG_RETURN_BOOL(false);
   require_drop_privilege(schema, name);
+  for_consumers_of(schema, name,
+                   [&](std::string_view consumer) { drop_consumer(schema, consumer); });
   drop_table(schema, name);
   PG_RETURN_BOOL(unregister_stream(schema, name));
 }

@@ -8,6 +8,7 @@
 #include "datum.hpp"
 #include "fault.hpp"
 #include "registry.hpp"
+#include "rows.hpp"
 #include "shape.hpp"
 
 namespace kanthorq {
@@ -21,6 +22,7 @@ struct KnownTable {
   bool registered;
   bool plain;
   Oid position_sequence;
+  Oid position_index;
   std::uint8_t name_size;
   char name[max_name_bytes];
 };
@@ -66,10 +68,13 @@ void find_out(KnownTable& known, Relation table, Oid schema, std::string_view na
   memcpy(known.name, name.data(), name.size());
   registry_table = registry_oid(schema);
   known.registered = is_registered(schema, name);
-  if (known.registered) require_stream_table(table, schema, name);
-  const bool plain = known.registered && is_plain_stream_table(table, schema, name);
-  known.position_sequence = plain ? identity_sequence(table, position_column) : InvalidOid;
-  known.plain = OidIsValid(known.position_sequence);
+  known.plain = false;
+  if (known.registered) {
+    require_stream_table(table, schema, name);
+    known.position_sequence = identity_sequence(table, position_column);
+    known.position_index = find_index_on(table, position_column);
+    known.plain = is_plain_stream_table(table, schema, name);
+  }
   // What is not registered may be the next moment, without a change of the table.
   known.valid = known.registered && !known.changed;
 }
@@ -85,19 +90,36 @@ const KnownTable& knowledge_of(Relation table, Oid schema, std::string_view name
 
 }  // namespace
 
-OpenStream open_stream(Oid schema, std::string_view name, LOCKMODE lock) {
-  require_name(name);
+bool try_open_stream(Oid schema, std::string_view name, LOCKMODE lock, OpenStream& stream) {
   TableName mapped = table_name(stream_table_prefix, name);
   RangeVar* range = makeRangeVar(get_namespace_name(schema), mapped.bytes.data(), -1);
   const Oid oid = RangeVarGetRelid(range, lock, true);
-  if (!OidIsValid(oid)) {
-    if (is_registered(schema, name)) raise_no_stream_table(name, mapped.c_str());
-    raise_no_such_stream(schema, name);
-  }
+  if (!OidIsValid(oid)) return false;
   Relation table = relation_open(oid, NoLock);  // whatever has the name
   const KnownTable& known = knowledge_of(table, schema, name);
-  if (!known.registered) raise_no_such_stream(schema, name);
-  return {table, known.plain, known.position_sequence};
+  stream = {table, known.plain, known.position_sequence, known.position_index};
+  if (!known.registered) relation_close(table, NoLock);
+  return known.registered;
+}
+
+OpenStream open_stream(Oid schema, std::string_view name, LOCKMODE lock) {
+  require_name(name);
+  OpenStream stream;
+  if (try_open_stream(schema, name, lock, stream)) return stream;
+  if (is_registered(schema, name))
+    raise_no_stream_table(name, table_name(stream_table_prefix, name).c_str());
+  raise_no_such_stream(schema, name);
+}
+
+void require_no_row_security(Relation table) {
+  if (check_enable_rls(RelationGetRelid(table), InvalidOid, false) != RLS_ENABLED) return;
+  ereport(ERROR,
+          (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+           errmsg("cannot consume \"%s\" under row security", RelationGetRelationName(table)),
+           errdetail("Its row security is in force for role \"%s\".",
+                     GetUserNameFromId(GetUserId(), false)),
+           errhint("Consume as a role that the table's policies do not limit, or read it with "
+                   "kanthorq_events().")));
 }
 
 void require_ownership(Relation table) {
@@ -106,15 +128,21 @@ void require_ownership(Relation table) {
                    RelationGetRelationName(table));
 }
 
-void require_confirmation(FunctionCallInfo fcinfo, int argument, std::string_view name) {
+void require_confirmation(FunctionCallInfo fcinfo, int argument, const char* kind,
+                          std::string_view name) {
   if (!PG_ARGISNULL(argument) && text_argument(fcinfo, argument) == name) return;
-  ereport(ERROR,
-          (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-           errmsg("confirmation for stream \"%s\" is missing or wrong", clipped(name)),
-           PG_ARGISNULL(argument) ? errdetail("The argument \"confirm\" is null.")
-                                  : errdetail("The argument \"confirm\" is \"%s\".",
-                                              clipped(text_argument(fcinfo, argument))),
-           errhint("This removes events; repeat the stream's name in the argument \"confirm\".")));
+  ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                  errmsg("confirmation for %s \"%s\" is missing or wrong", kind, clipped(name)),
+                  PG_ARGISNULL(argument) ? errdetail("The argument \"confirm\" is null.")
+                                         : errdetail("The argument \"confirm\" is \"%s\".",
+                                                     clipped(text_argument(fcinfo, argument))),
+                  errhint("This can't be undone; repeat the %s's name in the argument \"confirm\".",
+                          kind)));
+}
+
+void require_create_privilege(Oid schema) {
+  const AclResult result = check_schema_privilege(schema, GetUserId(), ACL_CREATE);
+  if (result != ACLCHECK_OK) aclcheck_error(result, OBJECT_SCHEMA, get_namespace_name(schema));
 }
 
 }  // namespace kanthorq

@@ -7,8 +7,9 @@ namespace kanthorq {
 
 struct OpenStream {
   Relation relation;
-  bool plain;             // events may be inserted directly, as far as the table is concerned
-  Oid position_sequence;  // of a plain table
+  bool plain;  // events may be inserted directly, as far as the table is concerned
+  Oid position_sequence;
+  Oid position_index;
 };
 
 // Opens the table of the stream `name` with `lock`, which is kept to the end of the transaction.
@@ -16,6 +17,9 @@ struct OpenStream {
 // table's name is not its table, and 42501 without USAGE on the schema. Privileges on the table are
 // the caller's to check.
 OpenStream open_stream(Oid schema, std::string_view name, LOCKMODE lock);
+
+// The same, but false, with nothing open, where there is no such stream.
+bool try_open_stream(Oid schema, std::string_view name, LOCKMODE lock, OpenStream& stream);
 
 // Runs `body` with the open stream.
 template <typename Body>
@@ -25,10 +29,19 @@ void with_stream(Oid schema, std::string_view name, LOCKMODE lock, Body body) {
   table_close(stream.relation, NoLock);
 }
 
+// Raises 42501 where row security is in force on the table for the current user: its rows are read
+// or written directly, and it must not be bypassed.
+void require_no_row_security(Relation table);
+
 // Raises 42501 where the current user does not own the table.
 void require_ownership(Relation table);
 
-// Raises 55000 where `argument` of the call, the confirmation, does not repeat the stream's name.
-void require_confirmation(FunctionCallInfo fcinfo, int argument, std::string_view name);
+// Raises 55000 where `argument` of the call, the confirmation, does not repeat the name of the
+// `kind`, a stream or consumer.
+void require_confirmation(FunctionCallInfo fcinfo, int argument, const char* kind,
+                          std::string_view name);
+
+// Raises 42501 without CREATE on the extension's schema.
+void require_create_privilege(Oid schema);
 
 }  // namespace kanthorq

@@ -108,15 +108,22 @@ const char* first_prefix(std::string_view after_id) {
 
 }  // namespace
 
-TimeRange time_range_arguments(FunctionCallInfo fcinfo, int since, int until) {
-  const auto clamped = [](TimestampTz at) -> std::uint64_t {
-    if (TIMESTAMP_IS_NOEND(at)) return max_id_milliseconds + 1;
-    if (TIMESTAMP_IS_NOBEGIN(at) || epoch_milliseconds(at) < 0) return 0;
-    return Min(static_cast<std::uint64_t>(epoch_milliseconds(at)), max_id_milliseconds + 1);
-  };
+static std::uint64_t clamped_milliseconds(TimestampTz at) {
+  if (TIMESTAMP_IS_NOEND(at)) return max_id_milliseconds + 1;
+  if (TIMESTAMP_IS_NOBEGIN(at) || epoch_milliseconds(at) < 0) return 0;
+  return Min(static_cast<std::uint64_t>(epoch_milliseconds(at)), max_id_milliseconds + 1);
+}
+
+TimeRange time_range_since(TimestampTz since) {
   TimeRange range;
-  if (!PG_ARGISNULL(since)) range.from = clamped(PG_GETARG_TIMESTAMPTZ(since));
-  if (!PG_ARGISNULL(until)) range.to = clamped(PG_GETARG_TIMESTAMPTZ(until));
+  range.from = clamped_milliseconds(since);
+  return range;
+}
+
+TimeRange time_range_arguments(FunctionCallInfo fcinfo, int since, int until) {
+  TimeRange range;
+  if (!PG_ARGISNULL(since)) range.from = clamped_milliseconds(PG_GETARG_TIMESTAMPTZ(since));
+  if (!PG_ARGISNULL(until)) range.to = clamped_milliseconds(PG_GETARG_TIMESTAMPTZ(until));
   return range;
 }
 

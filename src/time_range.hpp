@@ -27,6 +27,9 @@ struct TimeRange {
 // the times that an id can carry.
 TimeRange time_range_arguments(FunctionCallInfo fcinfo, int since, int until);
 
+// All times from this one on.
+TimeRange time_range_since(TimestampTz since);
+
 // A range of ids, from `lower` (included) to `upper` (excluded).
 struct IdRange {
   const char* lower;

@@ -1,4 +1,4 @@
-// Names of streams, and the names of the tables that belong to them.
+// Names of streams and consumers, and the names of the tables that belong to them.
 #pragma once
 
 #include <array>
@@ -47,6 +47,7 @@ constexpr bool is_name(std::string_view name) noexcept {
 inline constexpr std::size_t max_identifier_bytes = 63;
 
 inline constexpr std::string_view stream_table_prefix = "kanthorq_stream_";
+inline constexpr std::string_view consumer_table_prefix = "kanthorq_consumer_";
 
 // A NUL-terminated identifier of its own.
 struct TableName {

@@ -1,7 +1,7 @@
 -- Every object of the extension says what it is: \df+, \d+ and \dT+ are the manual that is always
 -- at hand. What is not for callers says that first.
 BEGIN;
-SELECT plan(10);
+SELECT plan(15);
 
 CREATE TEMPORARY VIEW member AS
 SELECT d.classid, d.objid, pg_describe_object(d.classid, d.objid, 0) AS what,
@@ -15,23 +15,38 @@ SELECT is(
      FROM member),
     ARRAY['pg_class', 'pg_proc', 'pg_type'],
     'the extension has functions, tables and types: another kind of object needs a look here');
-SELECT cmp_ok((SELECT count(*) FROM member), '>=', 28::bigint,
+SELECT cmp_ok((SELECT count(*) FROM member), '>=', 50::bigint,
               'all members of the extension are looked at');
 SELECT is_empty(
     $$SELECT what FROM member WHERE comment !~ '\S'
       AND NOT (classid = 'pg_type'::regclass AND EXISTS (
           SELECT FROM pg_type t LEFT JOIN pg_class c ON c.oid = t.typrelid
           WHERE t.oid = member.objid AND (t.typcategory = 'A' OR c.relkind <> 'c')))$$,
-    'every function, table and type of the extension has a comment');
+    'every function, table, view and type of the extension has a comment');
 SELECT isnt_empty(
     $$SELECT FROM member WHERE what = 'type kanthorq_event' AND comment ~ '\S'$$,
     'the composite type kanthorq_event is among them');
 
 SELECT is_empty(
-    $$SELECT what, attname FROM member JOIN pg_attribute ON attrelid = objid
-      WHERE classid = 'pg_class'::regclass AND attnum > 0 AND NOT attisdropped
+    $$SELECT what, attname FROM member JOIN pg_class ON pg_class.oid = objid
+      JOIN pg_attribute ON attrelid = objid
+      WHERE classid = 'pg_class'::regclass AND relkind = 'r' AND attnum > 0 AND NOT attisdropped
         AND coalesce(col_description(attrelid, attnum), '') !~ '\S'$$,
     'every column of every table of the extension has a comment');
+SELECT set_eq(
+    $$SELECT what FROM member WHERE classid = 'pg_class'::regclass AND comment ~ '\S'$$,
+    ARRAY['table kanthorq_stream_registry', 'table kanthorq_consumer_registry',
+          'table kanthorq_delivery_state', 'table kanthorq_delivery_lease',
+          'view kanthorq_streams', 'view kanthorq_consumers'],
+    'the four tables and the two views are among them');
+SELECT is_empty(
+    $$SELECT what FROM member WHERE classid = 'pg_class'::regclass AND what LIKE 'table %'
+      AND comment !~ 'written by \S.* only$'$$,
+    'a table of the extension says who writes it: not its reader');
+SELECT isnt_empty(
+    $$SELECT FROM member WHERE classid = 'pg_proc'::regclass AND comment ~ '\S'
+      AND objid = (SELECT oid FROM pg_proc WHERE proname = 'kanthorq_wait' AND prokind = 'p')$$,
+    'the procedure kanthorq_wait has a comment');
 SELECT is_empty(
     $$SELECT what, comment FROM member WHERE comment ~ '^\s|\s$|\.$'$$,
     'comments are phrases: no space around them, no full stop');
@@ -39,7 +54,8 @@ SELECT is_empty(
 SELECT set_eq(
     $$SELECT objid::regprocedure::text FROM member
       WHERE classid = 'pg_proc'::regclass AND comment LIKE 'not for callers: %'$$,
-    ARRAY['kanthorq_txid(text)', 'kanthorq_stream_append_only()'],
+    ARRAY['kanthorq_txid(text)', 'kanthorq_stream_append_only()', 'kanthorq_stream_status(text)',
+          'kanthorq_consumer_status(text)'],
     'the functions that are not for callers say so first, and no other does');
 SELECT is_empty(
     $$SELECT what FROM member
@@ -52,12 +68,21 @@ SELECT isnt(
     (SELECT obj_description(oid, 'pg_extension') FROM pg_extension WHERE extname = 'kanthorq'),
     NULL, 'the extension itself has a comment');
 
--- A stream's table is no member, but \d+ on it is where its owner looks.
-CREATE TEMPORARY TABLE created AS SELECT kanthorq_stream_create('order_notification');
+-- A stream's or consumer's table is no member, but \d+ on it is where its owner looks.
+CREATE TEMPORARY TABLE created AS
+SELECT (kanthorq_stream_create('order_notification')).name;
 SELECT matches(
     obj_description('kanthorq_stream_order_notification'::regclass, 'pg_class'),
     '"order_notification".*append-only',
     'the table of a stream names its stream and says that it is append-only');
+INSERT INTO created SELECT (kanthorq_consumer_create('mailer', 'order_notification')).name;
+SELECT matches(
+    obj_description('kanthorq_consumer_mailer'::regclass, 'pg_class'),
+    '"mailer".*written by KanthorQ only',
+    'the table of a consumer names its consumer and says that it is not to be written by hand');
+SELECT doesnt_match(
+    obj_description('kanthorq_consumer_mailer'::regclass, 'pg_class'), '^\s|\s$|\.$',
+    'and has the style of the others');
 
 SELECT * FROM finish();
 ROLLBACK;

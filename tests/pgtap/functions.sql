@@ -1,11 +1,12 @@
--- The functions of the extension, all of them: what each is called with, what it answers and what
--- the planner may assume about it. The list is complete in both directions, so that a function that
--- appears, disappears or changes its signature is noticed here before a client notices it.
+-- The functions and the procedure of the extension, all of them: what each is called with, what it
+-- answers and what the planner may assume about it. The list is complete in both directions, so
+-- that a function that appears, disappears or changes its signature is noticed here before a client
+-- notices it.
 BEGIN;
 
 -- Arguments and results as the server spells them. Volatility: i(mmutable), s(table), v(olatile).
 -- Strict: null in, null out. Parallel: s(afe), r(estricted), u(nsafe). Rows: the planner's guess,
--- 0 for what returns no set.
+-- 0 for what returns no set. The result is null for a procedure, and for nothing else.
 CREATE TEMPORARY TABLE expected (
     name text,
     arguments text,
@@ -84,6 +85,62 @@ INSERT INTO expected VALUES
      'SETOF kanthorq_event', 's', false, 's', 100, 'kanthorq_events_by_subject'),
     ('kanthorq_event_remove', 'stream text, ids text[]',
      'bigint', 'v', false, 'u', 0, 'kanthorq_event_remove'),
+    ('kanthorq_consumer_create',
+     'name text, stream text, includes text[] DEFAULT ''{>}''::text[], '
+     'excludes text[] DEFAULT ''{}''::text[], attempt_max smallint DEFAULT 16, '
+     'visibility_timeout interval DEFAULT ''00:15:00''::interval, '
+     'start_at text DEFAULT ''first''::text, ordered boolean DEFAULT false, '
+     'metadata_contains jsonb DEFAULT ''{}''::jsonb',
+     'kanthorq_consumer_registry', 'v', false, 'u', 0, 'kanthorq_consumer_create'),
+    ('kanthorq_consumer_alter',
+     'name text, includes text[] DEFAULT NULL::text[], excludes text[] DEFAULT NULL::text[], '
+     'attempt_max smallint DEFAULT NULL::smallint, '
+     'visibility_timeout interval DEFAULT NULL::interval, ordered boolean DEFAULT NULL::boolean, '
+     'metadata_contains jsonb DEFAULT NULL::jsonb',
+     'kanthorq_consumer_registry', 'v', false, 'u', 0, 'kanthorq_consumer_alter'),
+    ('kanthorq_consumer_table', 'name text',
+     'regclass', 's', true, 's', 0, 'kanthorq_consumer_table'),
+    ('kanthorq_consumer_drop', 'name text, confirm text',
+     'boolean', 'v', false, 'u', 0, 'kanthorq_consumer_drop'),
+    ('kanthorq_consumer_seek', 'name text, start_at text, confirm text',
+     'bigint', 'v', false, 'u', 0, 'kanthorq_consumer_seek'),
+    ('kanthorq_pull',
+     'consumer text, size integer DEFAULT 100, wait interval DEFAULT ''00:00:00''::interval, '
+     'visibility_timeout interval DEFAULT NULL::interval',
+     'TABLE(lease bigint, attempt smallint, "position" bigint, id text, subject text, '
+     'body bytea, metadata jsonb, created_at bigint)', 'v', false, 'u', 100, 'kanthorq_pull'),
+    ('kanthorq_ack', 'consumer text, lease bigint, ids text[] DEFAULT NULL::text[]',
+     'bigint', 'v', false, 'u', 0, 'kanthorq_ack'),
+    ('kanthorq_nack',
+     'consumer text, lease bigint, ids text[] DEFAULT NULL::text[], '
+     'error text DEFAULT NULL::text, retry_in interval DEFAULT NULL::interval',
+     'bigint', 'v', false, 'u', 0, 'kanthorq_nack'),
+    ('kanthorq_extend', 'consumer text, lease bigint, by interval DEFAULT NULL::interval',
+     'timestamp with time zone', 'v', false, 'u', 0, 'kanthorq_extend'),
+    ('kanthorq_cancel', 'consumer text, ids text[]',
+     'text[]', 'v', false, 'u', 0, 'kanthorq_cancel'),
+    ('kanthorq_resume', 'consumer text, ids text[]',
+     'text[]', 'v', false, 'u', 0, 'kanthorq_resume'),
+    ('kanthorq_task_state', 'consumer text, id text',
+     'text', 'v', true, 'u', 0, 'kanthorq_task_state'),
+    ('kanthorq_tasks',
+     'consumer text, state text DEFAULT NULL::text, size integer DEFAULT 100',
+     'TABLE(event_id text, subject text, state text, attempt_count smallint, '
+     'schedule_at bigint, attempted_at bigint, attempted_error jsonb[], finalized_at bigint)',
+     's', false, 's', 100, 'kanthorq_tasks'),
+    ('kanthorq_wait',
+     'IN consumer text, IN timeout interval DEFAULT ''00:00:30''::interval',
+     NULL, 'v', false, 'u', 0, 'kanthorq_wait'),
+    ('kanthorq_horizon', 'stream text',
+     'TABLE(pid integer, gid text, txid xid8, since timestamp with time zone, '
+     'application_name text, query text)', 'v', false, 'u', 10, 'kanthorq_horizon'),
+    ('kanthorq_stream_status', 'name text',
+     'TABLE("table" regclass, events bigint, bytes bigint, last_position bigint, '
+     'newest_id text, open_publishers integer)', 'v', true, 'u', 1, 'kanthorq_stream_status'),
+    ('kanthorq_consumer_status', 'name text',
+     'TABLE(cursor bigint, lag bigint, lag_time interval, running bigint, retryable bigint, '
+     'discarded bigint, cancelled bigint, oldest_lease timestamp with time zone)',
+     'v', true, 'u', 1, 'kanthorq_consumer_status'),
     ('kanthorq_txid', 'stream text',
      'xid8', 's', true, 'u', 0, 'kanthorq_txid'),
     ('kanthorq_stream_append_only', '',
@@ -97,7 +154,7 @@ JOIN pg_proc p ON p.oid = d.objid
 WHERE d.deptype = 'e' AND d.classid = 'pg_proc'::regclass
   AND d.refclassid = 'pg_extension'::regclass AND e.extname = 'kanthorq';
 
-SELECT plan(8 + 3 * (SELECT count(*) FROM expected)::integer);
+SELECT plan(11 + 3 * (SELECT count(*) FROM expected)::integer);
 
 -- What exists
 
@@ -132,13 +189,29 @@ SELECT is_empty(
     $$SELECT proname FROM member WHERE NOT has_function_privilege('pg_monitor', oid, 'EXECUTE')$$,
     'everybody may call every function: rights are those on the tables');
 
+-- A row of a table that the server reads in a worker process must not depend on what only the
+-- session's own process knows: an xid assigned, a lock held, rows just written.
+SELECT set_eq(
+    $$SELECT proname::text FROM member WHERE provolatile = 's' AND proparallel = 's'$$,
+    ARRAY['kanthorq_stream_table', 'kanthorq_event_get', 'kanthorq_events',
+          'kanthorq_events_by_subject', 'kanthorq_consumer_table', 'kanthorq_tasks'],
+    'what only reads tables may run in a parallel worker, and it is these');
+SELECT set_eq(
+    $$SELECT proname::text FROM member WHERE prokind <> 'f'$$, ARRAY['kanthorq_wait'],
+    'one procedure, because a function can''t wait without a snapshot; no aggregate, no window');
+SELECT is_empty(
+    $$SELECT proname FROM member WHERE prokind = 'f' AND provolatile <> 'v' AND proname IN (
+          'kanthorq_pull', 'kanthorq_ack', 'kanthorq_nack', 'kanthorq_extend', 'kanthorq_cancel',
+          'kanthorq_resume', 'kanthorq_task_state', 'kanthorq_horizon')$$,
+    'what writes, or looks at what others have committed meanwhile, is called once for each row');
+
 -- What each one is. A missing function shows as null.
 
 SELECT is(
     (SELECT pg_get_function_result(m.oid) FROM member m
      WHERE m.proname = x.name AND m.arguments = x.arguments),
     x.result,
-    format('%s(%s) returns %s', x.name, x.arguments, x.result))
+    format('%s(%s) returns %s', x.name, x.arguments, coalesce(x.result, 'nothing')))
 FROM expected x ORDER BY x.name COLLATE "C", x.arguments COLLATE "C";
 
 SELECT is(
@@ -156,8 +229,8 @@ SELECT is(
                    coalesce(proconfig::text, 'none'), prosupport)
      FROM member m JOIN pg_language l ON l.oid = m.prolang
      WHERE m.proname = x.name AND m.arguments = x.arguments),
-    format('c %s in $libdir/kanthorq, kind f, definer f, leakproof f, settings none, support -',
-           x.symbol),
+    format('c %s in $libdir/kanthorq, kind %s, definer f, leakproof f, settings none, support -',
+           x.symbol, CASE WHEN x.result IS NULL THEN 'p' ELSE 'f' END),
     format('%s(%s) is a C function of the library that runs as its caller, with no settings',
            x.name, x.arguments))
 FROM expected x ORDER BY x.name COLLATE "C", x.arguments COLLATE "C";

@@ -1,7 +1,15 @@
 -- Who may do what. Everything runs as its caller, so rights are ordinary grants on ordinary tables:
--- CREATE on the schema to create a stream, INSERT on its table to publish, SELECT to read,
--- ownership to remove, trim and drop. Each operation is tried as each role; each answer is
--- expected, and what is not allowed fails with 42501 and nothing else.
+-- CREATE on the schema to create a stream or a consumer, INSERT on a stream's table to publish,
+-- SELECT to read, and UPDATE on the consumer's table as well to consume, ownership to remove, trim,
+-- alter, seek and drop. Each operation is tried as each role; each answer is expected, and what is
+-- not allowed fails with 42501 and nothing else.
+
+-- A pull delivers what is committed, so these events are, before the transaction that is undone.
+CREATE TEMPORARY TABLE setup AS SELECT (kanthorq_stream_create('payments')).name::text AS done;
+INSERT INTO kanthorq_stream_payments (id, subject, body)
+SELECT '0000000000000000000000000' || number, 'payment.made', ''
+FROM generate_series(1, 5) AS number;
+
 BEGIN;
 
 CREATE ROLE kanthorq_superuser SUPERUSER;
@@ -17,8 +25,9 @@ CREATE ROLE kanthorq_owners_heir INHERIT;
 CREATE ROLE kanthorq_owners_noinherit_member NOINHERIT;
 
 GRANT CREATE ON SCHEMA public TO kanthorq_owner, kanthorq_creator;
+GRANT INSERT ON setup TO kanthorq_owner;
 SET LOCAL ROLE kanthorq_owner;
-CREATE TEMPORARY TABLE setup AS SELECT (kanthorq_stream_create('orders')).name::text;
+INSERT INTO setup SELECT (kanthorq_stream_create('orders')).name;
 RESET ROLE;
 REVOKE CREATE ON SCHEMA public FROM kanthorq_owner;  -- it has its stream; that must suffice
 
@@ -79,8 +88,8 @@ INSERT INTO matrix VALUES
 -- |  |  |  |  |  |  |  |  nobody
 -- |  |  |  |  |  |  |  |  |  NOINHERIT member of publisher and reader
 -- |  |  |  |  |  |  |  |  |  |  NOINHERIT member of the owner
- ('y  n  n  n  n  n  n  y  n  n  n', 'payments',
-  $$SELECT (kanthorq_stream_create('payments')).name$$),
+ ('y  n  n  n  n  n  n  y  n  n  n', 'refunds',
+  $$SELECT (kanthorq_stream_create('refunds')).name$$),
  ('y  n  n  n  n  n  n  y  n  n  n', 'orders',
   $$SELECT (kanthorq_stream_create('orders')).name$$),
  ('y  y  y  y  y  y  y  y  y  y  y', 'kanthorq_stream_orders',
@@ -132,18 +141,18 @@ INSERT INTO matrix VALUES
   $$DELETE FROM kanthorq_stream_orders$$),
  ('y  y  y  y  n  n  n  n  n  n  n', '55000',
   $$TRUNCATE kanthorq_stream_orders$$),
- ('y  y  y  y  y  y  y  y  y  y  y', '1',
+ ('y  y  y  y  y  y  y  y  y  y  y', '2',
   $$SELECT count(*) FROM kanthorq_stream_registry$$),
  ('y  n  n  n  n  n  n  n  n  n  n', '1',
-  $$INSERT INTO kanthorq_stream_registry (name) VALUES ('payments')$$),
- ('y  n  n  n  n  n  n  n  n  n  n', '1',
+  $$INSERT INTO kanthorq_stream_registry (name) VALUES ('refunds')$$),
+ ('y  n  n  n  n  n  n  n  n  n  n', '2',
   $$UPDATE kanthorq_stream_registry SET updated_at = 0$$),
- ('y  n  n  n  n  n  n  n  n  n  n', '1',
+ ('y  n  n  n  n  n  n  n  n  n  n', '2',
   $$DELETE FROM kanthorq_stream_registry$$),
  ('y  n  n  n  n  n  n  n  n  n  n', '0',
   $$TRUNCATE kanthorq_stream_registry$$);
 
-SELECT plan((SELECT count(*) FROM matrix, role_order)::integer + 55);
+SELECT plan((SELECT count(*) FROM matrix, role_order)::integer + 55 + 14 * 44 + 32);
 
 SELECT is(
     (SELECT count(*) FROM matrix, regexp_split_to_table(cells, ' +')),
@@ -235,7 +244,7 @@ FROM (VALUES
     ($$SELECT kanthorq_stream_drop('orders', 'orders')$$, '42501'),
     ($$SELECT kanthorq_event_remove('orders', '{00000000000000000000000001}')$$, '42501'),
     ($$SELECT kanthorq_publish('orders', 'order', '')$$, '42501'),
-    ($$SELECT (kanthorq_stream_create('payments')).name$$, 'payments')) AS v (statement, wanted);
+    ($$SELECT (kanthorq_stream_create('refunds')).name$$, 'refunds')) AS v (statement, wanted);
 ROLLBACK TO SAVEPOINT before_schema_owner;
 
 -- A stream is not adopted from under its owner.
@@ -376,6 +385,287 @@ SELECT is(
                                              id => '00000000000000000000000001')$$),
     '00000000000000000000000001',
     'with a trigger of one''s own: INSERT and SELECT on the id suffice to publish an event again');
+
+-- Consumers: the stream is one's, the consumer another's.
+
+CREATE ROLE kanthorq_consumer_owner;
+CREATE ROLE kanthorq_consumer_heir INHERIT;
+CREATE ROLE kanthorq_consumer_noinherit NOINHERIT;
+CREATE ROLE kanthorq_worker;
+CREATE ROLE kanthorq_columns_worker;
+CREATE ROLE kanthorq_blind_worker;
+CREATE ROLE kanthorq_auditor;
+CREATE ROLE kanthorq_reading_creator;
+GRANT CREATE ON SCHEMA public TO kanthorq_consumer_owner, kanthorq_reading_creator;
+
+ALTER TABLE kanthorq_stream_payments OWNER TO kanthorq_owner;
+SET LOCAL ROLE kanthorq_owner;
+GRANT SELECT ON kanthorq_stream_payments TO kanthorq_consumer_owner, kanthorq_worker,
+    kanthorq_columns_worker, kanthorq_auditor, kanthorq_reading_creator, kanthorq_reader;
+GRANT ALL ON kanthorq_stream_payments TO kanthorq_all_but_owner;
+RESET ROLE;
+GRANT INSERT ON setup TO kanthorq_consumer_owner;
+SET LOCAL ROLE kanthorq_consumer_owner;
+INSERT INTO setup SELECT (kanthorq_consumer_create('mailer', 'payments')).name;
+GRANT UPDATE ON kanthorq_consumer_mailer TO kanthorq_worker, kanthorq_blind_worker;
+GRANT UPDATE (event_id, subject, state, attempt_count, schedule_at, attempted_at, attempted_error,
+              finalized_at) ON kanthorq_consumer_mailer TO kanthorq_columns_worker;
+GRANT SELECT ON kanthorq_consumer_mailer TO kanthorq_auditor;
+GRANT ALL ON kanthorq_consumer_mailer TO kanthorq_all_but_owner;
+RESET ROLE;
+GRANT kanthorq_consumer_owner TO kanthorq_consumer_heir, kanthorq_consumer_noinherit;
+REVOKE CREATE ON SCHEMA public FROM kanthorq_consumer_owner;
+
+-- 1 is running, 2 retryable, 3 cancelled, 4 and 5 are available.
+CREATE TEMPORARY TABLE held AS SELECT DISTINCT lease FROM kanthorq_pull('mailer', 2);
+INSERT INTO setup
+SELECT kanthorq_nack('mailer', lease, '{00000000000000000000000002}', retry_in => '1 hour')::text
+FROM held;
+INSERT INTO setup SELECT kanthorq_cancel('mailer', '{00000000000000000000000003}')::text;
+
+TRUNCATE role_order, matrix RESTART IDENTITY;
+INSERT INTO role_order
+SELECT * FROM unnest(ARRAY[
+    'kanthorq_superuser', 'kanthorq_consumer_owner', 'kanthorq_consumer_heir',
+    'kanthorq_all_but_owner', 'kanthorq_worker', 'kanthorq_blind_worker',
+    'kanthorq_columns_worker', 'kanthorq_auditor', 'kanthorq_reader', 'kanthorq_owner',
+    'kanthorq_reading_creator', 'kanthorq_creator', 'kanthorq_nobody',
+    'kanthorq_consumer_noinherit']) WITH ORDINALITY;
+-- A third kind of cell: h(idden), the role gets null. {lease} is the lease that holds the event 1.
+INSERT INTO matrix VALUES
+-- superuser
+-- |  consumer's owner
+-- |  |  its heir
+-- |  |  |  all on both tables, but owner of neither
+-- |  |  |  |  worker: SELECT on the stream, UPDATE on the consumer
+-- |  |  |  |  |  blind worker: UPDATE on the consumer only
+-- |  |  |  |  |  |  worker by columns
+-- |  |  |  |  |  |  |  auditor: SELECT on both
+-- |  |  |  |  |  |  |  |  reader: SELECT on the stream
+-- |  |  |  |  |  |  |  |  |  stream's owner
+-- |  |  |  |  |  |  |  |  |  |  creator who may read the stream
+-- |  |  |  |  |  |  |  |  |  |  |  creator who may not
+-- |  |  |  |  |  |  |  |  |  |  |  |  nobody
+-- |  |  |  |  |  |  |  |  |  |  |  |  |  NOINHERIT member of the consumer's owner
+ ('y  n  n  n  n  n  n  n  n  n  y  n  n  n', 'printer',
+  $$SELECT (kanthorq_consumer_create('printer', 'payments')).name$$),
+ ('y  n  n  n  n  n  n  n  n  n  y  n  n  n', 'mailer',
+  $$SELECT (kanthorq_consumer_create('mailer', 'payments')).name$$),
+ ('y  y  y  y  y  y  y  y  y  y  y  y  y  y', 'kanthorq_consumer_mailer',
+  $$SELECT kanthorq_consumer_table('mailer')$$),
+ ('y  y  y  n  n  n  n  n  n  n  n  n  n  n', '3',
+  $$SELECT (kanthorq_consumer_alter('mailer', attempt_max => 3::smallint)).attempt_max$$),
+ ('y  y  y  n  n  n  n  n  n  n  n  n  n  n', 'mailer',
+  $$SELECT (kanthorq_consumer_alter('mailer')).name$$),
+ ('y  y  y  n  n  n  n  n  n  n  n  n  n  n', '5',
+  $$SELECT kanthorq_consumer_seek('mailer', 'new', 'mailer')$$),
+ ('y  y  y  n  n  n  n  n  n  n  n  n  n  n', 'true',
+  $$SELECT kanthorq_consumer_drop('mailer', 'mailer')$$),
+ ('y  y  y  y  y  n  n  n  n  n  n  n  n  n', '2',
+  $$SELECT count(*) FROM kanthorq_pull('mailer')$$),
+ ('y  y  y  y  y  n  n  n  n  n  n  n  n  n', '1',
+  $$SELECT kanthorq_ack('mailer', {lease})$$),
+ ('y  y  y  y  y  n  n  n  n  n  n  n  n  n', '1',
+  $$SELECT kanthorq_ack('mailer', {lease}, '{00000000000000000000000001}')$$),
+ ('y  y  y  y  y  n  n  n  n  n  n  n  n  n', 'KQ001',
+  $$SELECT kanthorq_ack('mailer', 1)$$),
+ ('y  y  y  y  y  n  n  n  n  n  n  n  n  n', '1',
+  $$SELECT kanthorq_nack('mailer', {lease}, error => 'no paper')$$),
+ ('y  y  y  y  y  n  n  n  n  n  n  n  n  n', 'true',
+  $$SELECT kanthorq_extend('mailer', {lease}, '1 hour') > now()$$),
+ ('y  y  y  y  y  n  n  n  n  n  n  n  n  n', '{00000000000000000000000001}',
+  $$SELECT kanthorq_cancel('mailer', '{00000000000000000000000001}')$$),
+ ('y  y  y  y  y  n  n  n  n  n  n  n  n  n', '{00000000000000000000000004}',
+  $$SELECT kanthorq_cancel('mailer', '{00000000000000000000000004}')$$),
+ ('y  y  y  y  y  n  n  n  n  n  n  n  n  n', '{00000000000000000000000003}',
+  $$SELECT kanthorq_resume('mailer', '{00000000000000000000000003}')$$),
+ ('y  y  y  y  n  n  n  y  n  n  n  n  n  n', 'running',
+  $$SELECT kanthorq_task_state('mailer', '00000000000000000000000001')$$),
+ ('y  y  y  y  n  n  n  y  n  n  n  n  n  n', '2',
+  $$SELECT count(*) FROM kanthorq_tasks('mailer')$$),
+ ('y  y  y  y  n  n  n  y  n  n  n  n  n  n', '2',
+  $$SELECT count(*) FROM kanthorq_consumer_mailer$$),
+ ('y  y  y  y  n  n  n  n  n  n  n  n  n  n', '1',
+  $$DELETE FROM kanthorq_consumer_mailer WHERE state = 'cancelled'$$),
+ ('y  y  y  y  y  n  y  y  y  y  y  n  n  n', '1',
+  $$SELECT count(*) FROM kanthorq_horizon('payments')$$),
+ ('y  n  n  n  n  n  n  n  n  y  n  n  n  n', '55000',
+  $$SELECT kanthorq_stream_trim('payments', '00000000000000000000000002', 'payments')$$),
+ ('y  n  n  n  n  n  n  n  n  y  n  n  n  n', '1',
+  $$SELECT kanthorq_stream_trim('payments', '00000000000000000000000002', 'payments',
+                                force => true)$$),
+ ('y  n  n  n  n  n  n  n  n  n  n  n  n  n', 'true',
+  $$SELECT kanthorq_stream_drop('payments', 'payments')$$),
+ ('y  y  y  y  y  y  y  y  y  y  y  y  y  y', '5 0',
+  $$SELECT concat_ws(' ', last_position, open_publishers - 1) FROM kanthorq_streams
+    WHERE name = 'payments'$$),
+ ('y  y  y  y  y  h  y  y  y  y  y  h  h  h', '00000000000000000000000005',
+  $$SELECT newest_id FROM kanthorq_streams WHERE name = 'payments'$$),
+ ('y  y  y  y  y  h  y  y  y  y  y  h  h  h', 'true',
+  $$SELECT newest_time < '1970-01-02 00:00:00Z' FROM kanthorq_streams WHERE name = 'payments'$$),
+ ('y  y  y  y  y  y  y  y  y  y  y  y  y  y', 'payments 2 3 1 1 0 1 true',
+  $$SELECT concat_ws(' ', stream, cursor, lag, running, retryable, discarded, cancelled,
+                     CASE WHEN oldest_lease <= clock_timestamp() THEN 'true' END)
+    FROM kanthorq_consumers$$),
+ ('y  y  y  y  y  h  y  y  y  y  y  h  h  h', 'true',
+  $$SELECT lag_time >= '0' FROM kanthorq_consumers$$),
+ ('y  y  y  y  y  y  y  y  y  y  y  y  y  y', 'mailer',
+  $$SELECT name FROM kanthorq_consumer_registry$$),
+ ('y  n  n  n  n  n  n  n  n  n  n  n  n  n', '1',
+  $$INSERT INTO kanthorq_consumer_registry
+    SELECT 'printer', stream_name, includes, excludes, metadata_contains, attempt_max,
+           visibility_timeout, ordered, created_at, updated_at FROM kanthorq_consumer_registry$$),
+ ('y  n  n  n  n  n  n  n  n  n  n  n  n  n', '1',
+  $$UPDATE kanthorq_consumer_registry SET attempt_max = 1$$),
+ ('y  n  n  n  n  n  n  n  n  n  n  n  n  n', '1',
+  $$DELETE FROM kanthorq_consumer_registry$$),
+ ('y  n  n  n  n  n  n  n  n  n  n  n  n  n', '0',
+  $$TRUNCATE kanthorq_consumer_registry$$),
+ ('y  n  n  n  n  n  n  n  n  n  n  n  n  n', '1',
+  $$SELECT count(*) FROM kanthorq_delivery_state$$),
+ ('y  n  n  n  n  n  n  n  n  n  n  n  n  n', '1',
+  $$INSERT INTO kanthorq_delivery_state VALUES ('printer', 0, 0, '{}', 0)$$),
+ ('y  n  n  n  n  n  n  n  n  n  n  n  n  n', '1',
+  $$UPDATE kanthorq_delivery_state SET cursor = 0$$),
+ ('y  n  n  n  n  n  n  n  n  n  n  n  n  n', '1',
+  $$DELETE FROM kanthorq_delivery_state$$),
+ ('y  n  n  n  n  n  n  n  n  n  n  n  n  n', '0',
+  $$TRUNCATE kanthorq_delivery_state$$),
+ ('y  n  n  n  n  n  n  n  n  n  n  n  n  n', '1',
+  $$SELECT count(*) FROM kanthorq_delivery_lease$$),
+ ('y  n  n  n  n  n  n  n  n  n  n  n  n  n', '1',
+  $$INSERT INTO kanthorq_delivery_lease VALUES ('mailer', 9, 0, 0, '', '')$$),
+ ('y  n  n  n  n  n  n  n  n  n  n  n  n  n', '1',
+  $$UPDATE kanthorq_delivery_lease SET deadline = 0$$),
+ ('y  n  n  n  n  n  n  n  n  n  n  n  n  n', '1',
+  $$DELETE FROM kanthorq_delivery_lease$$),
+ ('y  n  n  n  n  n  n  n  n  n  n  n  n  n', '0',
+  $$TRUNCATE kanthorq_delivery_lease$$);
+
+SELECT is(
+    (SELECT count(*) FROM held), 1::bigint,
+    'one lease is held while each role tries each operation');
+SELECT is(
+    (SELECT array_agg(DISTINCT cells) FROM (
+        SELECT count(*) AS cells FROM matrix, regexp_split_to_table(cells, ' +') GROUP BY number)
+     AS row_of_matrix), ARRAY[14::bigint],
+    'the matrix of consumers has a cell for each role and operation');
+SELECT is(
+    pg_temp.answer(r.role, replace(statement, '{lease}', lease::text)), x.wanted,
+    format('%s gets %s: %s', r.role, coalesce(x.wanted, 'null'),
+           regexp_replace(statement, '\s+', ' ', 'g')))
+FROM held, matrix m, regexp_split_to_table(m.cells, ' +') WITH ORDINALITY AS c (cell, number)
+JOIN role_order r USING (number),
+LATERAL (SELECT CASE c.cell WHEN 'y' THEN m.answer WHEN 'n' THEN '42501' END AS wanted) AS x
+ORDER BY m.number, r.number;
+
+-- Any worker's lease can be settled by another worker who has the rights: a lease is the
+-- consumer's, not the session's. But a right that is gone is gone also for who pulled it.
+SAVEPOINT before_pull;
+GRANT INSERT, SELECT ON held TO kanthorq_worker;
+TRUNCATE held;
+SET LOCAL ROLE kanthorq_worker;
+INSERT INTO held SELECT DISTINCT lease FROM kanthorq_pull('mailer');
+RESET ROLE;
+REVOKE UPDATE ON kanthorq_consumer_mailer FROM kanthorq_worker;
+SELECT is(
+    pg_temp.answer(role, format('SELECT kanthorq_ack(''mailer'', %s)', lease)), wanted, description)
+FROM held, (VALUES
+    ('kanthorq_worker', '42501', 'who pulled and lost its right on the consumer may not settle'),
+    ('kanthorq_all_but_owner', '2', 'another who has it may')) AS v (role, wanted, description);
+ROLLBACK TO SAVEPOINT before_pull;
+
+-- All that was tried was refused or undone.
+SELECT is(
+    (SELECT format('%s %s %s %s', cursor, running, retryable, cancelled) FROM kanthorq_consumers),
+    '2 1 1 1', 'the consumer is where it was');
+
+-- A consumer's owner who may not read the stream any more
+SAVEPOINT before_blind_owner;
+REVOKE SELECT ON kanthorq_stream_payments FROM kanthorq_consumer_owner;
+SELECT is(
+    pg_temp.answer('kanthorq_consumer_owner', statement), wanted,
+    'a consumer''s owner who may not read the stream: ' || statement)
+FROM (VALUES
+    ($$SELECT count(*) FROM kanthorq_pull('mailer')$$, '42501'),
+    ($$SELECT kanthorq_consumer_seek('mailer', 'first', 'mailer')$$, '42501'),
+    ($$SELECT kanthorq_task_state('mailer', '00000000000000000000000001')$$, '42501'),
+    ($$SELECT count(*) FROM kanthorq_tasks('mailer')$$, '2'),
+    ($$SELECT kanthorq_consumer_drop('mailer', 'mailer')$$, 'true')) AS v (statement, wanted);
+ROLLBACK TO SAVEPOINT before_blind_owner;
+
+-- Both tables are one's: then so is the stream with its consumers.
+SAVEPOINT before_one_owner;
+ALTER TABLE kanthorq_consumer_mailer OWNER TO kanthorq_owner;
+SELECT is(
+    pg_temp.answer(role, statement), wanted, format('%s: %s', description, statement))
+FROM (VALUES
+    ('kanthorq_owner', $$SELECT kanthorq_stream_drop('payments', 'payments')$$, 'true',
+     'who owns the stream and its consumers'),
+    ('kanthorq_consumer_owner', $$SELECT kanthorq_consumer_drop('mailer', 'mailer')$$, '42501',
+     'who gave the consumer''s table away')) AS v (role, statement, wanted, description);
+ROLLBACK TO SAVEPOINT before_one_owner;
+
+-- A consumer whose table was dropped by hand
+SAVEPOINT before_lost_consumer;
+DROP TABLE kanthorq_consumer_mailer;
+SELECT is(
+    pg_temp.answer(role, $$SELECT kanthorq_consumer_drop('mailer', 'mailer')$$), wanted,
+    description)
+FROM (VALUES
+    ('kanthorq_nobody', '42501', 'nobody may not take a lost consumer off the registry'),
+    ('kanthorq_creator', 'true', 'who may create consumers may')) AS v (role, wanted, description);
+ROLLBACK TO SAVEPOINT before_lost_consumer;
+
+-- Row security on the stream: a consumer that skipped what its worker may not see would lose it for
+-- all of them, so consuming is refused, with a policy that shows something as with none.
+ALTER TABLE kanthorq_stream_payments ENABLE ROW LEVEL SECURITY;
+CREATE POLICY all_visible ON kanthorq_stream_payments USING (true);
+GRANT SELECT ON kanthorq_stream_payments TO kanthorq_bypasser;
+GRANT UPDATE ON kanthorq_consumer_mailer TO kanthorq_bypasser;
+SELECT is(
+    pg_temp.answer(role, replace(statement, '{lease}', lease::text)), wanted,
+    format('row security on the stream: %s is answered %s: %s', role, coalesce(wanted, 'null'),
+           regexp_replace(statement, '\s+', ' ', 'g')))
+FROM held, (VALUES
+    ('kanthorq_worker', $$SELECT count(*) FROM kanthorq_pull('mailer')$$, '42501'),
+    ('kanthorq_worker', $$SELECT kanthorq_ack('mailer', {lease})$$, '42501'),
+    ('kanthorq_worker', $$SELECT kanthorq_nack('mailer', {lease})$$, '42501'),
+    ('kanthorq_worker', $$SELECT kanthorq_cancel('mailer', '{00000000000000000000000004}')$$,
+     '42501'),
+    ('kanthorq_auditor', $$SELECT kanthorq_task_state('mailer', '00000000000000000000000001')$$,
+     '42501'),
+    ('kanthorq_reading_creator',
+     $$SELECT (kanthorq_consumer_create('printer', 'payments')).name$$, '42501'),
+    ('kanthorq_auditor', $$SELECT newest_id FROM kanthorq_streams WHERE name = 'payments'$$, NULL),
+    ('kanthorq_auditor', $$SELECT lag_time >= '0' FROM kanthorq_consumers$$, NULL),
+    ('kanthorq_bypasser', $$SELECT count(*) FROM kanthorq_pull('mailer')$$, '2'),
+    ('kanthorq_superuser', $$SELECT count(*) FROM kanthorq_pull('mailer')$$, '2'))
+    AS v (role, statement, wanted);
+ALTER TABLE kanthorq_stream_payments DISABLE ROW LEVEL SECURITY;
+
+-- Row security on the consumer's table: obeyed or refused. Without a policy nothing in it is to be
+-- seen or changed by who is subject to it.
+ALTER TABLE kanthorq_consumer_mailer ENABLE ROW LEVEL SECURITY;
+SELECT is(
+    pg_temp.answer(role, replace(statement, '{lease}', lease::text)) = ANY (wanted), true,
+    format('row security on the consumer: %s is refused or shown nothing: %s', role,
+           regexp_replace(statement, '\s+', ' ', 'g')))
+FROM held, (VALUES
+    ('kanthorq_worker', $$SELECT kanthorq_nack('mailer', {lease})$$, ARRAY['42501']),
+    ('kanthorq_worker', $$SELECT kanthorq_cancel('mailer', '{00000000000000000000000004}')$$,
+     ARRAY['42501', '{}']),
+    ('kanthorq_worker', $$SELECT kanthorq_resume('mailer', '{00000000000000000000000003}')$$,
+     ARRAY['42501', '{}']),
+    ('kanthorq_auditor', $$SELECT coalesce(kanthorq_task_state('mailer',
+                                           '00000000000000000000000003'), 'null')$$,
+     ARRAY['42501', 'null']),
+    ('kanthorq_auditor', $$SELECT count(*) FROM kanthorq_tasks('mailer')$$, ARRAY['42501', '0']))
+    AS v (role, statement, wanted);
+SELECT is(
+    pg_temp.answer(role, $$SELECT count(*) FROM kanthorq_pull('mailer')$$), '2',
+    format('row security on the consumer: %s, who is not subject to it, pulls', role))
+FROM unnest(ARRAY['kanthorq_consumer_owner', 'kanthorq_bypasser', 'kanthorq_superuser']) AS role;
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -1,8 +1,14 @@
--- What the schema is: the registry, and the table that a stream gets, down to each column, default,
--- check, index and trigger. Other programs read these tables with plain SQL, and dumps carry them
--- to later versions, so every detail here is a promise.
+-- What the schema is: the registries, and the tables that a stream and a consumer get, down to each
+-- column, default, check, index and trigger. Other programs read these tables with plain SQL, and
+-- dumps carry them to later versions, so every detail here is a promise.
+
+-- A pull delivers what is committed, so these events are, before the transaction that is undone.
+CREATE TEMPORARY TABLE committed AS SELECT (kanthorq_stream_create('deliveries')).name::text;
+INSERT INTO committed
+SELECT kanthorq_publish('deliveries', 'parcel.sent', '') FROM generate_series(1, 9);
+
 BEGIN;
-SELECT plan(94);
+SELECT plan(205);
 
 -- A column in one line, as one would write it.
 CREATE FUNCTION pg_temp.column_line(relation regclass, attribute name) RETURNS text
@@ -94,6 +100,119 @@ SELECT is(
     'r p f f',
     'the registry is an ordinary table: permanent, no row security, no rules');
 
+-- The registry of consumers, and what is known of their deliveries
+
+SELECT is(
+    pg_temp.column_names('kanthorq_consumer_registry'),
+    'name, stream_name, includes, excludes, metadata_contains, attempt_max, visibility_timeout, '
+    'ordered, created_at, updated_at',
+    'the columns of the registry of consumers, in order');
+SELECT is(
+    pg_temp.column_line('kanthorq_consumer_registry', split_part(x, ' ', 1)::name), x,
+    'registry of consumers: ' || x)
+FROM unnest(ARRAY[
+    'name character varying(128) COLLATE "C" NOT NULL',
+    'stream_name character varying(128) COLLATE "C" NOT NULL',
+    'includes text[] COLLATE "default" NOT NULL',
+    'excludes text[] COLLATE "default" NOT NULL',
+    'metadata_contains jsonb NOT NULL',
+    'attempt_max smallint NOT NULL',
+    'visibility_timeout bigint NOT NULL',
+    'ordered boolean NOT NULL',
+    'created_at bigint NOT NULL',
+    'updated_at bigint NOT NULL']) x;
+SELECT is(
+    pg_temp.column_names('kanthorq_delivery_state'),
+    'consumer, cursor, ceiling, late, last_lease', 'the columns of the state, in order');
+SELECT is(
+    pg_temp.column_line('kanthorq_delivery_state', split_part(x, ' ', 1)::name), x, 'state: ' || x)
+FROM unnest(ARRAY[
+    'consumer character varying(128) COLLATE "C" NOT NULL',
+    'cursor bigint NOT NULL',
+    'ceiling bigint NOT NULL',
+    'late bigint[] NOT NULL',
+    'last_lease bigint NOT NULL']) x;
+SELECT is(
+    pg_temp.column_names('kanthorq_delivery_lease'),
+    'consumer, slot, lease, deadline, fresh, again', 'the columns of the leases, in order');
+SELECT is(
+    pg_temp.column_line('kanthorq_delivery_lease', split_part(x, ' ', 1)::name), x, 'leases: ' || x)
+FROM unnest(ARRAY[
+    'consumer character varying(128) COLLATE "C" NOT NULL',
+    'slot integer NOT NULL',
+    'lease bigint NOT NULL',
+    'deadline bigint NOT NULL',
+    'fresh bytea NOT NULL',
+    'again bytea NOT NULL']) x;
+
+CREATE TEMPORARY TABLE own_table AS
+SELECT * FROM (VALUES
+    ('kanthorq_consumer_registry', 'name', 'none'),
+    ('kanthorq_delivery_state', 'consumer', '{fillfactor=20}'),
+    ('kanthorq_delivery_lease', 'consumer, slot', '{fillfactor=20}')) AS v (name, key, options);
+SELECT set_eq(
+    format('SELECT pg_temp.constraints(%L)', name), ARRAY[format('PRIMARY KEY (%s)', key)],
+    format('%s: a primary key on (%s), and no other constraint', name, key))
+FROM own_table;
+-- What changes with every batch is cursor, ceiling, late and last_lease; lease, deadline, fresh and
+-- again. An index on one of them would make every batch write to it.
+SELECT set_eq(
+    format('SELECT pg_temp.indexes(%L)', name), ARRAY[format('unique USING btree (%s)', key)],
+    format('%s: one index, and none on a column that changes', name))
+FROM own_table;
+SELECT is(
+    (SELECT format('%s %s %s %s', relkind, relpersistence, relhassubclass,
+                   coalesce(reloptions::text, 'none'))
+     FROM pg_class WHERE oid = name::regclass), 'r p f ' || options,
+    format('%s is an ordinary, permanent table; its options: %s', name, options))
+FROM own_table;
+SELECT is_empty(
+    format('SELECT tgname FROM pg_trigger WHERE tgrelid = %L::regclass', name),
+    format('%s: no triggers', name))
+FROM own_table;
+SELECT is_empty(
+    format('SELECT FROM pg_class WHERE oid = %L::regclass AND (relrowsecurity OR relhasrules)',
+           name),
+    format('%s: no row security, no rules', name))
+FROM own_table;
+SELECT ok(pg_temp.is_member('pg_class', name::regclass), name || ' is a member of the extension')
+FROM own_table;
+SELECT is(
+    (SELECT extcondition[array_position(extconfig, name::regclass::oid)]
+     FROM pg_extension WHERE extname = 'kanthorq'), '',
+    'pg_dump carries all rows of ' || name)
+FROM own_table;
+SELECT is(
+    (SELECT cardinality(extconfig) FROM pg_extension WHERE extname = 'kanthorq'), 4,
+    'and those of no other table but the registry of streams');
+SELECT is(
+    (SELECT array_agg(concat_ws(' ', grantee::regrole, privilege_type) ORDER BY privilege_type)
+     FROM pg_class, aclexplode(relacl) WHERE oid = x::regclass AND grantee <> relowner),
+    wanted, format('%s: %s', x, description))
+FROM (VALUES
+    ('kanthorq_consumer_registry', ARRAY['- SELECT'], 'everybody reads it, nobody else writes it'),
+    ('kanthorq_delivery_state', NULL, 'nobody but its owner reads or writes it'),
+    ('kanthorq_delivery_lease', NULL, 'nobody but its owner reads or writes it'),
+    ('kanthorq_streams', ARRAY['- SELECT'], 'everybody reads it'),
+    ('kanthorq_consumers', ARRAY['- SELECT'], 'everybody reads it')) AS v (x, wanted, description);
+
+-- The views
+
+SELECT is(
+    (SELECT array_agg(format('%s %s', attname, format_type(atttypid, atttypmod)) ORDER BY attnum)
+     FROM pg_attribute WHERE attrelid = 'kanthorq_streams'::regclass AND attnum > 0),
+    ARRAY['name character varying(128)', 'table regclass', 'created_at bigint', 'events bigint',
+          'bytes bigint', 'last_position bigint', 'newest_id text',
+          'newest_time timestamp with time zone', 'open_publishers integer'],
+    'the columns of the view kanthorq_streams, in order');
+SELECT is(
+    (SELECT array_agg(format('%s %s', attname, format_type(atttypid, atttypmod)) ORDER BY attnum)
+     FROM pg_attribute WHERE attrelid = 'kanthorq_consumers'::regclass AND attnum > 0),
+    ARRAY['name character varying(128)', 'stream character varying(128)', 'cursor bigint',
+          'lag bigint', 'lag_time interval', 'running bigint', 'retryable bigint',
+          'discarded bigint', 'cancelled bigint', 'oldest_lease timestamp with time zone'],
+    'the columns of the view kanthorq_consumers, in order');
+
 -- The type that readers return
 
 SELECT is(
@@ -107,8 +226,9 @@ SELECT set_eq(
       WHERE classid = 'pg_class'::regclass AND deptype = 'e'
         AND refclassid = 'pg_extension'::regclass
         AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'kanthorq')$$,
-    ARRAY['kanthorq_stream_registry'],
-    'the extension has one relation, the registry');
+    ARRAY['kanthorq_stream_registry', 'kanthorq_consumer_registry', 'kanthorq_delivery_state',
+          'kanthorq_delivery_lease', 'kanthorq_streams', 'kanthorq_consumers'],
+    'the extension has two registries, two tables of deliveries and two views');
 SELECT is(
     (SELECT format('%s %s', extnamespace::regnamespace, extrelocatable)
      FROM pg_extension WHERE extname = 'kanthorq'),
@@ -425,6 +545,222 @@ SELECT throws_ok(
 FROM (VALUES
     ('taken_index', 'an index'),
     ('taken_type', 'a composite type')) AS v (x, description);
+
+-- A consumer's table
+
+GRANT SELECT ON kanthorq_stream_deliveries TO kanthorq_schema_creator;
+CREATE FUNCTION pg_temp.create_consumer(name text) RETURNS text LANGUAGE sql AS
+$$
+    SELECT (kanthorq_consumer_create(name, 'deliveries')).name
+$$;
+SET LOCAL default_table_access_method = kanthorq_test_heap;
+SET LOCAL ROLE kanthorq_schema_creator;
+CREATE TEMPORARY TABLE consumer USING heap AS
+SELECT pg_temp.create_consumer('invoice_mailer') AS name;
+RESET ROLE;
+RESET default_table_access_method;
+
+SELECT has_table('public'::name, 'kanthorq_consumer_invoice_mailer'::name,
+                 'a consumer has a table kanthorq_consumer_<name> in the schema of the extension');
+SELECT is(
+    kanthorq_consumer_table('invoice_mailer'), 'public.kanthorq_consumer_invoice_mailer'::regclass,
+    'kanthorq_consumer_table() tells the table');
+SELECT is(
+    pg_temp.column_names('kanthorq_consumer_invoice_mailer'),
+    'position, event_id, subject, state, attempt_count, schedule_at, attempted_at, '
+    'attempted_error, finalized_at',
+    'the columns of a consumer, in order');
+SELECT is(
+    pg_temp.column_line('kanthorq_consumer_invoice_mailer', split_part(x, ' ', 1)::name), x,
+    'consumer: ' || x)
+FROM unnest(ARRAY[
+    'position bigint NOT NULL',
+    'event_id character varying(64) COLLATE "C" NOT NULL',
+    'subject character varying(128) COLLATE "C" NOT NULL',
+    'state text COLLATE "C" NOT NULL',
+    'attempt_count smallint NOT NULL',
+    'schedule_at bigint',
+    'attempted_at bigint',
+    'attempted_error jsonb[] NOT NULL',
+    'finalized_at bigint']) x;
+SELECT set_eq(
+    $$SELECT pg_temp.constraints('kanthorq_consumer_invoice_mailer')$$,
+    ARRAY['PRIMARY KEY (event_id)', 'UNIQUE ("position")'],
+    'consumer: an event and a position are there once');
+SELECT bag_eq(
+    $$SELECT pg_temp.indexes('kanthorq_consumer_invoice_mailer')$$,
+    ARRAY['unique USING btree (event_id)', 'unique USING btree ("position")',
+          'USING btree (schedule_at)'],
+    'consumer: an index for each way in: by event, by position, by what is due');
+SELECT is_empty(
+    $$SELECT tgname FROM pg_trigger
+      WHERE tgrelid = 'kanthorq_consumer_invoice_mailer'::regclass$$,
+    'consumer: no triggers');
+SELECT is(
+    (SELECT format('%s %s %s %s %s %s %s', relkind, relpersistence, amname, relispartition,
+                   relrowsecurity, relhasrules, reloptions)
+     FROM pg_class c JOIN pg_am a ON a.oid = c.relam
+     WHERE c.oid = 'kanthorq_consumer_invoice_mailer'::regclass),
+    'r p heap f f f {fillfactor=70}',
+    'consumer: an ordinary permanent heap, also where the default is another; room for updates');
+SELECT table_owner_is('public'::name, 'kanthorq_consumer_invoice_mailer'::name,
+                      'kanthorq_schema_creator'::name, 'consumer: who creates it owns the table');
+SELECT is(
+    (SELECT relacl FROM pg_class WHERE oid = 'kanthorq_consumer_invoice_mailer'::regclass),
+    NULL, 'consumer: nobody else has been granted anything');
+SELECT ok(
+    NOT pg_temp.is_member('pg_class', 'kanthorq_consumer_invoice_mailer'::regclass),
+    'consumer: the table is no member of the extension, so pg_dump carries it');
+SELECT is_empty(
+    $$SELECT pg_describe_object(classid, objid, objsubid) FROM pg_depend
+      WHERE deptype = 'e' AND (classid, objid) IN (
+          SELECT d.classid, d.objid FROM pg_depend d
+          WHERE d.refobjid = 'kanthorq_consumer_invoice_mailer'::regclass)$$,
+    'consumer: nor are its indexes and constraints');
+SELECT is(
+    (SELECT format('%s %s %s %s %s %s %s %s', stream_name, includes, excludes, metadata_contains,
+                   attempt_max, visibility_timeout, ordered, created_at = updated_at)
+     FROM kanthorq_consumer_registry WHERE name = 'invoice_mailer'),
+    'deliveries {>} {} {} 16 900000 f t',
+    'a consumer''s row in the registry has the defaults; the timeout is in milliseconds');
+SELECT is(
+    (SELECT format('%s %s %s %s', count(*), min(cursor), min(last_lease), min(cardinality(late)))
+     FROM kanthorq_delivery_state WHERE consumer = 'invoice_mailer'), '1 0 0 0',
+    'a consumer has one row of state, and has seen nothing');
+SELECT is_empty(
+    $$SELECT FROM kanthorq_delivery_lease WHERE consumer = 'invoice_mailer'$$,
+    'and no lease');
+
+-- Batches write to pages only, never to an index: each update of the hot tables is HOT.
+DO
+$$
+DECLARE
+    held bigint;
+BEGIN
+    FOR i IN 1..8 LOOP
+        SELECT lease INTO STRICT held FROM kanthorq_pull('invoice_mailer', 1);
+        PERFORM kanthorq_extend('invoice_mailer', held);
+        PERFORM kanthorq_ack('invoice_mailer', held);
+    END LOOP;
+END
+$$;
+SELECT is(
+    (SELECT format('%s rows, %s', n_tup_ins - n_tup_del,
+                   CASE WHEN n_tup_upd >= 8 AND n_tup_hot_upd = n_tup_upd THEN 'all HOT'
+                        ELSE format('%s of %s updates HOT', n_tup_hot_upd, n_tup_upd) END)
+     FROM pg_stat_xact_user_tables WHERE relid = x::regclass), '1 rows, all HOT',
+    format('%s: eight batches one after the other update one row, and no index', x))
+FROM unnest(ARRAY['kanthorq_delivery_state', 'kanthorq_delivery_lease']) AS x;
+SELECT is(
+    (SELECT format('%s %s', count(*), max(lease)) FROM kanthorq_delivery_lease
+     WHERE consumer = 'invoice_mailer'), '1 0',
+    'a slot of which the lease is done is free, and is used again');
+SELECT is_empty('TABLE kanthorq_consumer_invoice_mailer', 'what is completed has no row');
+
+-- Names of consumers
+
+SELECT is(
+    kanthorq_consumer_table(pg_temp.create_consumer(name))::name, wanted::name, description)
+FROM (VALUES
+    (repeat('a', 45), 'kanthorq_consumer_' || repeat('a', 45),
+     'a consumer''s name of 45 characters stands in the table''s name as it is'),
+    (repeat('a', 46), 'kanthorq_consumer_aaaaaaaaaaaaaaaaaaaaaaaaaaa__4f05e9acfeee5693',
+     'one of 46 is shortened to a head and a hash, the same on every server'),
+    (repeat('a', 128), 'kanthorq_consumer_aaaaaaaaaaaaaaaaaaaaaaaaaaa__57fc415dd1387da5',
+     'one of 128, the longest, too'),
+    ('invoice_mailer_of_the_north_western_region_eu1',
+     'kanthorq_consumer_invoice_mailer_of_the_north__25cebcfd31e4ac85',
+     'the head of a consumer''s shortened name can be read'),
+    ('invoice_mailer_of_the_north_western_region_us1',
+     'kanthorq_consumer_invoice_mailer_of_the_north__991e38fce19cc4e7',
+     'two consumers with the same head have two tables')) AS v (name, wanted, description);
+SELECT is(
+    (SELECT max(octet_length(kanthorq_consumer_table(name)::name::text))
+     FROM kanthorq_consumer_registry), 63,
+    'no consumer''s table has a name that is longer than an identifier');
+SELECT is(
+    (SELECT format('%s %s', r.name = repeat('a', 128), s.consumer = r.name)
+     FROM kanthorq_consumer_registry r JOIN kanthorq_delivery_state s ON s.consumer = r.name
+     WHERE length(r.name) = 128), 't t', 'the registry and the state have the whole name');
+SELECT is(
+    (SELECT array_agg(kanthorq_consumer_table(pg_temp.create_consumer(x))::text)
+     FROM unnest(ARRAY['Mailer', 'mailer']) AS x),
+    ARRAY['"kanthorq_consumer_Mailer"', 'kanthorq_consumer_mailer'],
+    'the case of a consumer''s name is kept: two consumers, two tables');
+SELECT is(
+    (SELECT array_agg(relname ORDER BY relname COLLATE "C")::text[] FROM pg_class
+     WHERE relnamespace = 'public'::regnamespace AND relkind = 'i'
+       AND relname LIKE 'kanthorq\_consumer\_invoice\_mailer\_\_%'),
+    ARRAY['kanthorq_consumer_invoice_mailer__pkey',
+          'kanthorq_consumer_invoice_mailer__position_key',
+          'kanthorq_consumer_invoice_mailer__schedule_at_idx'],
+    'the indexes of a consumer are called by what they are');
+SELECT is_empty(
+    $$SELECT relname FROM pg_class
+      WHERE relnamespace = 'public'::regnamespace AND relname LIKE 'kanthorq\_consumer\_%'
+        AND relkind <> 'r' AND relname NOT LIKE '%\_\_%'$$,
+    'no index has a name that a consumer''s table could have');
+SELECT lives_ok(
+    format('SELECT pg_temp.create_consumer(%L)', x), format('a consumer may be called %s', x))
+FROM unnest(ARRAY['mailer_pkey', 'mailer_position_key', 'mailer_schedule_at_idx', 'orders',
+                  'registry', 'registry_pkey']) AS x;
+SELECT is(
+    kanthorq_consumer_table('registry')::text, 'kanthorq_consumer_registry__1372da77c0d31d8e',
+    'the consumer called registry has a table beside the registry');
+SELECT is(
+    (SELECT count(DISTINCT kanthorq_consumer_table(name)) FROM kanthorq_consumer_registry),
+    (SELECT count(*) FROM kanthorq_consumer_registry),
+    'each consumer has a table of its own');
+
+CREATE TABLE kanthorq_consumer_taken_table (event_id varchar(64) PRIMARY KEY);
+CREATE VIEW kanthorq_consumer_taken_view AS SELECT 1 AS id;
+CREATE SEQUENCE kanthorq_consumer_taken_sequence;
+CREATE INDEX kanthorq_consumer_taken_index ON kanthorq_consumer_taken_table (event_id);
+CREATE TYPE kanthorq_consumer_taken_type AS (id integer);
+CREATE DOMAIN kanthorq_consumer_taken_domain AS integer;
+CREATE TABLE kanthorq_consumer_taken_like (LIKE kanthorq_consumer_mailer INCLUDING ALL);
+SELECT throws_ok(
+    format('SELECT pg_temp.create_consumer(%L)', x), '42710', NULL,
+    format('what is in the way of a consumer''s table is not touched: %s', description))
+FROM (VALUES
+    ('taken_table', 'a table with other columns'),
+    ('taken_view', 'a view'),
+    ('taken_sequence', 'a sequence'),
+    ('taken_index', 'an index'),
+    ('taken_type', 'a composite type'),
+    ('taken_domain', 'a domain'),
+    ('taken_like', 'a table like a consumer''s')) AS v (x, description);
+SELECT is_empty(
+    $$SELECT name FROM kanthorq_consumer_registry WHERE name LIKE 'taken%'
+      UNION ALL SELECT consumer FROM kanthorq_delivery_state WHERE consumer LIKE 'taken%'$$,
+    'and nothing was registered');
+
+-- What goes with a consumer, and with its stream
+
+CREATE TEMPORARY TABLE leased AS
+SELECT lease FROM kanthorq_pull('mailer', 1) UNION ALL SELECT lease FROM kanthorq_pull('Mailer', 1);
+SELECT is(
+    kanthorq_consumer_drop('mailer', 'mailer'), true, 'a consumer with an open lease is dropped');
+SELECT is(
+    (SELECT array_agg(x) FROM (
+        SELECT 'registry' AS x FROM kanthorq_consumer_registry WHERE name = 'mailer' UNION ALL
+        SELECT 'state' FROM kanthorq_delivery_state WHERE consumer = 'mailer' UNION ALL
+        SELECT 'lease' FROM kanthorq_delivery_lease WHERE consumer = 'mailer' UNION ALL
+        SELECT 'table' FROM pg_class WHERE relname = 'kanthorq_consumer_mailer') AS rest),
+    NULL, 'and leaves nothing behind');
+SELECT is(
+    (SELECT count(*) FROM kanthorq_delivery_lease WHERE consumer = 'Mailer' AND lease > 0),
+    1::bigint, 'the lease of another is left alone');
+SELECT is(kanthorq_stream_drop('deliveries', 'deliveries'), true,
+          'a stream with consumers is dropped');
+SELECT is(
+    (SELECT array_agg(x) FROM (
+        SELECT name FROM kanthorq_consumer_registry UNION ALL
+        SELECT consumer FROM kanthorq_delivery_state UNION ALL
+        SELECT consumer FROM kanthorq_delivery_lease UNION ALL
+        SELECT relname FROM pg_class WHERE relkind = 'r' AND relname LIKE 'kanthorq\_consumer\_%'
+            AND relname NOT LIKE '%registry' AND relname NOT LIKE '%taken%') AS rest (x)),
+    NULL, 'and its consumers with it, each with its rows and its table');
 
 SELECT * FROM finish();
 ROLLBACK;

@@ -253,8 +253,9 @@ SELECT is(
     (SELECT array_agg(relname ORDER BY relname COLLATE "C")::text[] FROM pg_class c
      JOIN pg_extension ON extnamespace = relnamespace
      WHERE relkind = 'r' AND extname = 'kanthorq'),
-    ARRAY['kanthorq_stream_places', 'kanthorq_stream_registry'],
-    'schema of another name: the stream stands beside the registry');
+    ARRAY['kanthorq_consumer_registry', 'kanthorq_delivery_lease', 'kanthorq_delivery_state',
+          'kanthorq_stream_places', 'kanthorq_stream_registry'],
+    'schema of another name: the stream stands beside the registries');
 SELECT is(
     pg_temp.answer(
         current_setting('search_path'),

@@ -1,0 +1,181 @@
+-- Acknowledging and extending leases; what a lease that is no longer held refuses.
+
+\set SHOW_CONTEXT never
+-- Publishes an event for each character, with an id that ends in it.
+CREATE FUNCTION pg_temp.publish(stream text, tails text) RETURNS bigint LANGUAGE sql AS $$
+    SELECT count(kanthorq_publish(stream, 'event', '', id => '01ARZ3NDEKTSV4RRFFQ69G5FA' || tail))
+    FROM regexp_split_to_table(tails, '') AS tail
+$$;
+-- The ids that end in these characters.
+CREATE FUNCTION pg_temp.ids(tails text) RETURNS text[] LANGUAGE sql AS $$
+    SELECT array_agg('01ARZ3NDEKTSV4RRFFQ69G5FA' || tail) FROM regexp_split_to_table(tails, '') AS tail
+$$;
+-- Pulls; of each event the last character of its id and the attempt, by id.
+CREATE FUNCTION pg_temp.pull(consumer text, size integer DEFAULT 100,
+    visibility_timeout interval DEFAULT NULL, OUT lease bigint, OUT events text)
+LANGUAGE sql AS $$
+    SELECT max(event.lease),
+        string_agg(right(event.id, 1) || ':' || event.attempt, ' ' ORDER BY event.id COLLATE "C")
+    FROM kanthorq_pull(consumer, size, visibility_timeout => visibility_timeout) AS event
+$$;
+CREATE FUNCTION pg_temp.clock_moves_on() RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    start timestamptz := clock_timestamp();
+BEGIN
+    WHILE clock_timestamp() - start < interval '2 ms' LOOP END LOOP;
+END $$;
+-- SQLSTATE and message of a statement that is refused; $1 stands for the lease.
+CREATE FUNCTION pg_temp.refused(statement text, lease bigint) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE statement USING lease;
+    RETURN 'not refused';
+EXCEPTION WHEN others THEN
+    RETURN sqlstate || ' ' || replace(sqlerrm, lease::text, '<lease>');
+END $$;
+-- The states of all events of the stream, by id.
+CREATE FUNCTION pg_temp.states(consumer text, stream text) RETURNS text LANGUAGE sql AS $$
+    SELECT string_agg(right(id, 1) || ':' || kanthorq_task_state(consumer, id), ' ' ORDER BY id COLLATE "C")
+    FROM kanthorq_events(stream)
+$$;
+
+SELECT name FROM kanthorq_stream_create('ack');
+SELECT name FROM kanthorq_consumer_create('ack', 'ack');
+SELECT pg_temp.publish('ack', '123456789');
+
+-- All of a lease.
+SELECT lease FROM pg_temp.pull('ack', 3) \gset
+SELECT pg_temp.states('ack', 'ack');
+SELECT kanthorq_ack('ack', :lease);
+SELECT pg_temp.states('ack', 'ack');
+-- Then it is no longer held.
+SELECT statement, pg_temp.refused(statement, :lease) FROM unnest(ARRAY[
+    $$SELECT kanthorq_ack('ack', $1)$$,
+    $$SELECT kanthorq_ack('ack', $1, '{01ARZ3NDEKTSV4RRFFQ69G5FA1}')$$,
+    $$SELECT kanthorq_ack('ack', $1, '{}')$$,
+    $$SELECT kanthorq_nack('ack', $1)$$,
+    $$SELECT kanthorq_nack('ack', $1, '{01ARZ3NDEKTSV4RRFFQ69G5FA1}')$$,
+    $$SELECT kanthorq_extend('ack', $1)$$]) AS statement;
+-- Its completed events leave no row behind.
+SELECT count(*) FROM kanthorq_consumer_ack;
+
+-- Some of a lease, in any order; an id that is not in it counts as nothing: one that does not exist,
+-- one that was settled before, one that is not delivered yet, one that is there twice.
+SELECT lease FROM pg_temp.pull('ack', 4) \gset
+SELECT kanthorq_ack('ack', :lease, '{01ARZ3NDEKTSV4RRFFQ69G5FZZ}');
+SELECT kanthorq_ack('ack', :lease, pg_temp.ids('619'));
+SELECT kanthorq_ack('ack', :lease, pg_temp.ids('6'));
+SELECT kanthorq_ack('ack', :lease, '{}');
+SELECT kanthorq_ack('ack', :lease, ('[5:8]=' || pg_temp.ids('4646')::text)::text[]);
+SELECT pg_temp.states('ack', 'ack');
+SELECT kanthorq_ack('ack', :lease);
+SELECT pg_temp.states('ack', 'ack');
+SELECT pg_temp.refused($$SELECT kanthorq_ack('ack', $1)$$, :lease);
+-- With the last of its ids, too, a lease is gone.
+SELECT lease FROM pg_temp.pull('ack') \gset
+SELECT kanthorq_ack('ack', :lease, pg_temp.ids('98'));
+SELECT pg_temp.refused($$SELECT kanthorq_ack('ack', $1, '{01ARZ3NDEKTSV4RRFFQ69G5FA9}')$$, :lease);
+-- Every event was settled once, and none comes again.
+SELECT count(*) FROM kanthorq_pull('ack');
+
+-- Two leases do not touch each other.
+SELECT pg_temp.publish('ack', 'ABCDEF');
+SELECT lease FROM pg_temp.pull('ack', 3) \gset first_
+SELECT lease FROM pg_temp.pull('ack', 3) \gset second_
+SELECT kanthorq_ack('ack', :first_lease, pg_temp.ids('BE'));
+SELECT kanthorq_ack('ack', :second_lease);
+SELECT pg_temp.states('ack', 'ack');
+SELECT kanthorq_ack('ack', :first_lease);
+-- A slot that is used again holds another lease.
+SELECT pg_temp.publish('ack', 'G');
+SELECT lease FROM pg_temp.pull('ack') \gset
+SELECT pg_temp.refused($$SELECT kanthorq_ack('ack', $1)$$, :first_lease);
+SELECT kanthorq_ack('ack', :lease);
+SELECT count(*) AS slots, count(*) FILTER (WHERE lease <> 0) AS leases FROM kanthorq_delivery_lease
+WHERE consumer = 'ack';
+-- There is no lease of these numbers, nor one of another consumer.
+SELECT name FROM kanthorq_consumer_create('ack_other', 'ack');
+SELECT lease FROM pg_temp.pull('ack_other', 3) \gset
+SELECT number, pg_temp.refused($$SELECT kanthorq_ack('ack', $1)$$, number) FROM unnest(ARRAY[0, 1, -1,
+    9223372036854775807, -9223372036854775808]) AS number;
+SELECT pg_temp.refused($$SELECT kanthorq_ack('ack', $1)$$, :lease);
+
+-- Settling rolls back with its transaction, whole or to a savepoint.
+BEGIN;
+SELECT kanthorq_ack('ack_other', :lease, pg_temp.ids('1'));
+SAVEPOINT before;
+SELECT kanthorq_ack('ack_other', :lease);
+SELECT pg_temp.states('ack_other', 'ack') LIKE '1:completed 2:completed 3:completed 4:available%' AS completed;
+ROLLBACK TO before;
+SELECT pg_temp.states('ack_other', 'ack') LIKE '1:completed 2:running 3:running 4:available%' AS running;
+ROLLBACK;
+SELECT pg_temp.states('ack_other', 'ack') LIKE '1:running 2:running 3:running 4:available%' AS running;
+-- A pull, its work and the acknowledgement in one transaction.
+BEGIN;
+SELECT lease FROM pg_temp.pull('ack_other', 2) \gset once_
+SELECT kanthorq_ack('ack_other', :once_lease);
+COMMIT;
+-- Acknowledging and then pulling, too.
+BEGIN;
+SELECT kanthorq_ack('ack_other', :lease);
+SELECT events FROM pg_temp.pull('ack_other', 2);
+COMMIT;
+
+-- A lease that ran out is held until its events are given on.
+SELECT name FROM kanthorq_consumer_create('ack_expired', 'ack');
+SELECT lease FROM pg_temp.pull('ack_expired', 2, '1 ms') \gset
+SELECT pg_temp.clock_moves_on();
+SELECT kanthorq_ack('ack_expired', :lease, pg_temp.ids('1'));
+SELECT kanthorq_extend('ack_expired', :lease, '1 hour') > now() + interval '59 minutes' AS extended;
+SELECT events FROM pg_temp.pull('ack_expired', 1);
+SELECT kanthorq_extend('ack_expired', :lease, '1 ms') < now() + interval '59 minutes' AS shortened;
+SELECT pg_temp.clock_moves_on();
+SELECT kanthorq_ack('ack_expired', :lease);
+SELECT pg_temp.refused($$SELECT kanthorq_ack('ack_expired', $1)$$, :lease);
+-- Once they are given on it is not, and the new lease has them. What was settled before does not come
+-- again.
+SELECT lease FROM pg_temp.pull('ack_expired', 4, '1 ms') \gset
+SELECT kanthorq_ack('ack_expired', :lease, pg_temp.ids('4'));
+SELECT pg_temp.clock_moves_on();
+SELECT lease AS again_lease, events FROM pg_temp.pull('ack_expired', 3) \gset
+\echo :events
+SELECT pg_temp.refused($$SELECT kanthorq_ack('ack_expired', $1)$$, :lease);
+SELECT pg_temp.refused($$SELECT kanthorq_nack('ack_expired', $1)$$, :lease);
+SELECT pg_temp.refused($$SELECT kanthorq_extend('ack_expired', $1)$$, :lease);
+SELECT kanthorq_ack('ack_expired', :again_lease, pg_temp.ids('56'));
+SELECT event_id, state, attempt_count FROM kanthorq_tasks('ack_expired');
+SELECT kanthorq_ack('ack_expired', :again_lease);
+SELECT count(*) FROM kanthorq_consumer_ack_expired;
+-- The work under it rolls back: here is how the error reads, but for the number.
+SELECT kanthorq_ack('ack_expired', 7);
+\echo :LAST_ERROR_SQLSTATE
+
+-- Extending: from now, by the consumer's visibility_timeout where no time is named.
+SELECT name FROM kanthorq_consumer_create('ack_extend', 'ack', visibility_timeout => '10 minutes');
+SELECT lease FROM pg_temp.pull('ack_extend', 1, '1 ms') \gset
+CREATE FUNCTION pg_temp.seconds_left(lease bigint) RETURNS numeric LANGUAGE sql AS $$
+    SELECT round(deadline / 1000.0 - extract(epoch FROM clock_timestamp()))
+    FROM kanthorq_delivery_lease WHERE consumer = 'ack_extend' AND kanthorq_delivery_lease.lease = $1
+$$;
+SELECT round(extract(epoch FROM kanthorq_extend('ack_extend', :lease) - clock_timestamp())) AS seconds;
+SELECT pg_temp.seconds_left(:lease);
+SELECT round(extract(epoch FROM kanthorq_extend('ack_extend', :lease, '1 hour') - clock_timestamp())) AS seconds;
+SELECT pg_temp.seconds_left(:lease);
+SELECT round(extract(epoch FROM kanthorq_extend('ack_extend', :lease, '1 day') - clock_timestamp())) AS seconds;
+SELECT round(extract(epoch FROM kanthorq_extend('ack_extend', :lease, '30 s') - clock_timestamp())) AS seconds;
+-- What was settled in it stays settled.
+SELECT kanthorq_ack('ack_extend', :lease);
+SELECT pg_temp.refused($$SELECT kanthorq_extend('ack_extend', $1)$$, :lease);
+
+-- An event that was removed while it ran is settled with the lease, but not found by its id.
+SELECT name FROM kanthorq_consumer_create('ack_removed', 'ack');
+SELECT lease FROM pg_temp.pull('ack_removed', 3) \gset
+SELECT kanthorq_event_remove('ack', pg_temp.ids('2'));
+SELECT kanthorq_ack('ack_removed', :lease, pg_temp.ids('2'));
+SELECT kanthorq_ack('ack_removed', :lease);
+SELECT lease FROM pg_temp.pull('ack_removed', 3, '1 ms') \gset
+SELECT kanthorq_event_remove('ack', pg_temp.ids('45'));
+SELECT pg_temp.clock_moves_on();
+SELECT events FROM pg_temp.pull('ack_removed', 3);
+SELECT event_id, state, attempt_count FROM kanthorq_tasks('ack_removed');
+
+SELECT kanthorq_stream_drop('ack', confirm => 'ack');

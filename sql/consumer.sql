@@ -1,0 +1,281 @@
+-- Creating consumers, altering and dropping them; names of every length and kind; what each gets.
+
+-- SQLSTATE and message of a statement that is refused.
+CREATE FUNCTION pg_temp.refused(statement text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE statement;
+    RETURN 'not refused';
+EXCEPTION WHEN others THEN
+    RETURN sqlstate || ' ' || sqlerrm;
+END $$;
+-- Publishes an event for each character, with a subject and an id that end in it.
+CREATE FUNCTION pg_temp.publish(stream text, tails text) RETURNS bigint LANGUAGE sql AS $$
+    SELECT count(kanthorq_publish(stream, 'event.' || tail, '',
+        id => '01ARZ3NDEKTSV4RRFFQ69G5FA' || tail))
+    FROM regexp_split_to_table(tails, '') AS tail
+$$;
+-- Pulls, settles it all, and returns what came: the last character of each event's id.
+CREATE FUNCTION pg_temp.consume(consumer text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    pulled record;
+BEGIN
+    SELECT max(lease) AS lease, coalesce(string_agg(right(id, 1), '' ORDER BY place), 'nothing') AS ids
+    INTO pulled
+    FROM kanthorq_pull(consumer) WITH ORDINALITY AS event
+        (lease, attempt, "position", id, subject, body, metadata, created_at, place);
+    IF pulled.lease IS NOT NULL THEN
+        PERFORM kanthorq_ack(consumer, pulled.lease);
+    END IF;
+    RETURN pulled.ids;
+END $$;
+CREATE VIEW consumer_definitions AS
+    SELECT name, stream_name, includes, excludes, metadata_contains, attempt_max,
+        visibility_timeout, ordered
+    FROM kanthorq_consumer_registry;
+
+SELECT name FROM kanthorq_stream_create('consumer');
+SELECT pg_temp.publish('consumer', '123');
+
+-- A new consumer: a row in the registry, in milliseconds since the epoch, and a table.
+SELECT name, stream_name, includes, excludes, metadata_contains, attempt_max, visibility_timeout,
+    ordered, created_at = updated_at AS same,
+    created_at BETWEEN extract(epoch FROM now()) * 1000 - 60000
+        AND extract(epoch FROM clock_timestamp()) * 1000 AS is_now
+FROM kanthorq_consumer_create('consumer_new', 'consumer');
+SELECT kanthorq_consumer_table('consumer_new');
+SELECT pg_typeof(kanthorq_consumer_table('consumer_new'));
+SELECT count(*) FROM kanthorq_consumer_consumer_new;
+
+-- Its columns and the keys of its indexes.
+SELECT attname, format_type(atttypid, atttypmod), collname, attnotnull
+FROM pg_attribute LEFT JOIN pg_collation ON pg_collation.oid = attcollation
+WHERE attrelid = kanthorq_consumer_table('consumer_new') AND attnum > 0
+ORDER BY attnum;
+SELECT attname, indisunique, indisprimary
+FROM pg_index JOIN pg_attribute ON attrelid = indrelid AND attnum = indkey[0]
+WHERE indrelid = kanthorq_consumer_table('consumer_new') AND indnatts = 1
+ORDER BY attname;
+
+-- Creating it again returns it: created_at is kept, updated_at refreshed, and it goes on where it is.
+SELECT pg_temp.consume('consumer_new');
+SELECT created_at, updated_at FROM kanthorq_consumer_registry WHERE name = 'consumer_new' \gset
+DO $$
+DECLARE
+    start timestamptz := clock_timestamp();
+BEGIN  -- the clock moves on by two milliseconds
+    WHILE clock_timestamp() - start < interval '2 ms' LOOP END LOOP;
+END $$;
+SELECT name, created_at = :created_at AS created_at_kept, updated_at > :updated_at AS refreshed
+FROM kanthorq_consumer_create('consumer_new', 'consumer');
+SELECT updated_at > :updated_at AS refreshed
+FROM kanthorq_consumer_registry WHERE name = 'consumer_new';
+SELECT pg_temp.consume('consumer_new');
+-- Where it starts is no part of the definition, nor is how it is written.
+SELECT name FROM kanthorq_consumer_create('consumer_new', 'consumer', '[7:7]={>}', '{}', 16::smallint,
+    '900 seconds', start_at => 'new');
+
+-- With everything.
+SELECT name, stream_name, includes, excludes, metadata_contains, attempt_max, visibility_timeout, ordered
+FROM kanthorq_consumer_create('consumer_all', 'consumer', includes => '{event.*,user.>}',
+    excludes => '{event.2}', attempt_max => 3::smallint, visibility_timeout => '1 minute 1.5 s',
+    start_at => 'new', ordered => true, metadata_contains => '{"tenant": 7}');
+SELECT name FROM kanthorq_consumer_create('consumer_all', 'consumer', includes => '{event.*,user.>}',
+    excludes => '{event.2}', attempt_max => 3::smallint, visibility_timeout => '61.5 s',
+    start_at => 'new', ordered => true, metadata_contains => '{"tenant":7}');
+-- Each difference in the definition is refused.
+SELECT statement, pg_temp.refused(format(
+    'SELECT kanthorq_consumer_create(name => ''consumer_new'', %s)', statement))
+FROM unnest(ARRAY[
+    $$stream => 'consumer'$$,
+    $$stream => 'consumer', includes => '{event.>}'$$,
+    $$stream => 'consumer', includes => '{>,>}'$$,
+    $$stream => 'consumer', excludes => '{event.1}'$$,
+    $$stream => 'consumer', attempt_max => 15::smallint$$,
+    $$stream => 'consumer', visibility_timeout => '899.999 s'$$,
+    $$stream => 'consumer', ordered => true$$,
+    $$stream => 'consumer', metadata_contains => '{"tenant": 7}'$$]) AS statement;
+SELECT name FROM kanthorq_stream_create('consumer_other');
+SELECT pg_temp.refused($$SELECT kanthorq_consumer_create('consumer_new', 'consumer_other')$$);
+SELECT kanthorq_stream_drop('consumer_other', confirm => 'consumer_other');
+SELECT * FROM consumer_definitions ORDER BY name;
+
+-- Where a consumer starts: at the first event, behind the last, at an event, at a time. Positions
+-- count, also where ids were made in another order.
+SELECT name FROM kanthorq_stream_create('consumer_start');
+SELECT count(kanthorq_publish('consumer_start', 'event', '',
+    id => left(kanthorq_ulid_floor(day::timestamptz), 25) || tail))
+FROM (VALUES ('2020-01-02 00:00+00', 'A'), ('2020-01-04 00:00+00', 'B'), ('2020-01-01 00:00+00', 'C'),
+    ('2020-01-03 00:00+00', 'D')) AS event (day, tail);
+CREATE FUNCTION pg_temp.starting(start_at text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    ids text;
+BEGIN
+    PERFORM kanthorq_consumer_create('consumer_start', 'consumer_start', start_at => start_at);
+    ids := pg_temp.consume('consumer_start');
+    PERFORM kanthorq_consumer_drop('consumer_start', 'consumer_start');
+    RETURN ids;
+END $$;
+SELECT start_at, pg_temp.starting(start_at) FROM unnest(ARRAY['first', 'new',
+    '2019-01-01 00:00+00', '2020-01-01 00:00:00.001+00', '2020-01-02T00:00:00Z',
+    '2020-01-02 00:00:00.001+00', '2020-01-04 00:00+00', '2020-01-04 00:00:00.001+00', 'epoch',
+    'infinity']) AS start_at;
+SELECT right(id, 1) AS id, pg_temp.starting(id) FROM kanthorq_events('consumer_start');
+SELECT pg_temp.refused($$SELECT kanthorq_consumer_create('consumer_start', 'consumer_start',
+    start_at => '01DXHRTJ00000000000000000Z')$$);
+SELECT kanthorq_stream_drop('consumer_start', confirm => 'consumer_start');
+-- The time is the one inside the id, whatever the form of the id.
+SELECT name FROM kanthorq_stream_create('consumer_start');
+SELECT count(kanthorq_publish('consumer_start', 'event', '', id => id))
+FROM unnest(ARRAY[
+    left(kanthorq_ulid_floor('2020-01-01 00:00+00'), 25) || '1',
+    '016f638d-4400-7000-8000-000000000002',
+    'order_' || lower(left(kanthorq_ulid_floor('2020-01-03 00:00+00'), 25)) || '3',
+    '016f6dd9-fc00-7000-8000-000000000004',
+    left(kanthorq_ulid_floor('2020-01-05 00:00+00'), 25) || '5']) AS id;
+SELECT right(id, 1) AS id, kanthorq_id_time(id) AT TIME ZONE 'UTC' AS "time"
+FROM kanthorq_stream_consumer_start ORDER BY position;
+SELECT start_at, pg_temp.starting(start_at) FROM unnest(ARRAY['2019-01-01 00:00+00',
+    '2020-01-01 12:00+00', '2020-01-02 12:00+00', '2020-01-03 12:00+00', '2020-01-04 12:00+00',
+    '2020-01-05 12:00+00']) AS start_at;
+-- What is published from then on always comes.
+SELECT name FROM kanthorq_consumer_create('consumer_start', 'consumer_start', start_at => 'new');
+SELECT pg_temp.publish('consumer_start', '1');
+SELECT pg_temp.consume('consumer_start');
+-- Also in a stream that is empty.
+SELECT name FROM kanthorq_stream_create('consumer_empty');
+SELECT name FROM kanthorq_consumer_create('consumer_empty_first', 'consumer_empty');
+SELECT name FROM kanthorq_consumer_create('consumer_empty_new', 'consumer_empty', start_at => 'new');
+SELECT name FROM kanthorq_consumer_create('consumer_empty_time', 'consumer_empty',
+    start_at => '2020-01-01');
+SELECT pg_temp.publish('consumer_empty', '12');
+SELECT name, pg_temp.consume(name) FROM kanthorq_consumer_registry
+WHERE stream_name = 'consumer_empty' ORDER BY name;
+
+-- Two consumers of one stream do not know of each other.
+SELECT name FROM kanthorq_consumer_create('consumer_second', 'consumer');
+SELECT pg_temp.publish('consumer', '4');
+SELECT pg_temp.consume('consumer_new');
+SELECT pg_temp.consume('consumer_second');
+SELECT pg_temp.consume('consumer_new');
+SELECT kanthorq_consumer_drop('consumer_second', confirm => 'consumer_second');
+SELECT pg_temp.publish('consumer', '5');
+SELECT pg_temp.consume('consumer_new');
+
+-- Altering changes what is named; null leaves it as it is. It concerns what is delivered from now on.
+SELECT name, includes, excludes, attempt_max, visibility_timeout, ordered, metadata_contains,
+    created_at = :created_at AS created_at_kept, updated_at >= :updated_at AS refreshed
+FROM kanthorq_consumer_alter('consumer_new');
+SELECT name FROM kanthorq_consumer_alter('consumer_new', includes => '{event.6,event.7,event.8}');
+SELECT name FROM kanthorq_consumer_alter('consumer_new', excludes => '{event.7}');
+SELECT name FROM kanthorq_consumer_alter('consumer_new', attempt_max => 2::smallint);
+SELECT name FROM kanthorq_consumer_alter('consumer_new', visibility_timeout => '10 seconds');
+SELECT name FROM kanthorq_consumer_alter('consumer_new', ordered => true);
+SELECT * FROM consumer_definitions WHERE name = 'consumer_new';
+SELECT pg_temp.publish('consumer', '6789');
+SELECT pg_temp.consume('consumer_new');
+SELECT name FROM kanthorq_consumer_alter('consumer_new', includes => '{>}', excludes => '{}',
+    metadata_contains => '{"tenant": 7}');
+SELECT count(kanthorq_publish('consumer', 'event', '', metadata,
+    id => '01ARZ3NDEKTSV4RRFFQ69G5FA' || tail))
+FROM (VALUES ('A', '{"tenant": 7}'::jsonb), ('B', '{"tenant": 8}'), ('C', '{}'),
+    ('D', '{"tenant": 7, "user": 42}')) AS event (tail, metadata);
+SELECT pg_temp.consume('consumer_new');
+SELECT name FROM kanthorq_consumer_alter('consumer_new', metadata_contains => '{}');
+SELECT * FROM consumer_definitions WHERE name = 'consumer_new';
+-- A lease that is out keeps its deadline; the next one has the new timeout.
+SELECT pg_temp.publish('consumer', 'EF');
+SELECT lease FROM kanthorq_pull('consumer_new', 1) \gset first_
+SELECT name FROM kanthorq_consumer_alter('consumer_new', visibility_timeout => '1 hour');
+SELECT lease FROM kanthorq_pull('consumer_new', 1) \gset second_
+SELECT lease = :first_lease AS is_first,
+    round((deadline - lease / 1000) / 1000.0) AS seconds
+FROM kanthorq_delivery_lease WHERE consumer = 'consumer_new' AND lease > 0 ORDER BY lease;
+
+-- Dropping wants the name repeated, takes the table with it, and answers false where there is none.
+SELECT pg_temp.refused($$SELECT kanthorq_consumer_drop('consumer_new', 'consumer_all')$$);
+SELECT pg_temp.refused($$SELECT kanthorq_consumer_drop('consumer_new', NULL)$$);
+SELECT pg_temp.consume('consumer_new');
+SELECT kanthorq_consumer_drop('consumer_new', confirm => 'consumer_new');
+SELECT kanthorq_consumer_drop('consumer_new', confirm => 'consumer_new');
+SELECT to_regclass('kanthorq_consumer_consumer_new');
+SELECT pg_temp.refused($$SELECT * FROM kanthorq_pull('consumer_new')$$);
+SELECT pg_temp.refused(format('SELECT kanthorq_ack(%L, %s)', 'consumer_new', :first_lease));
+-- One of the same name begins anew: the lease of its predecessor is not its own.
+SELECT name FROM kanthorq_consumer_create('consumer_new', 'consumer');
+SELECT pg_temp.refused(format('SELECT kanthorq_ack(%L, %s)', 'consumer_new', :first_lease))
+    LIKE 'KQ001 %' AS refused;
+SELECT pg_temp.consume('consumer_new');
+-- Its table may have gone before it.
+DROP TABLE kanthorq_consumer_consumer_new;
+SELECT pg_temp.refused($$SELECT * FROM kanthorq_pull('consumer_new')$$);
+SELECT kanthorq_consumer_drop('consumer_new', confirm => 'consumer_new');
+SELECT count(*) FROM kanthorq_consumer_registry WHERE name = 'consumer_new';
+
+-- What is created and dropped in a transaction that rolls back was never there.
+BEGIN;
+SELECT name FROM kanthorq_consumer_create('consumer_undone', 'consumer');
+SELECT pg_temp.consume('consumer_undone');
+SELECT kanthorq_consumer_drop('consumer_all', confirm => 'consumer_all');
+ROLLBACK;
+SELECT * FROM consumer_definitions WHERE name IN ('consumer_undone', 'consumer_all');
+SELECT to_regclass('kanthorq_consumer_consumer_undone'), to_regclass('kanthorq_consumer_consumer_all');
+-- A stream, an event and a consumer in one transaction; the event is delivered behind it.
+BEGIN;
+SELECT name FROM kanthorq_stream_create('consumer_at_once');
+SELECT pg_temp.publish('consumer_at_once', '1');
+SELECT name FROM kanthorq_consumer_create('consumer_at_once', 'consumer_at_once');
+SELECT pg_temp.publish('consumer_at_once', '2');
+SELECT pg_temp.consume('consumer_at_once');
+COMMIT;
+SELECT pg_temp.consume('consumer_at_once');
+SELECT kanthorq_stream_drop('consumer_at_once', confirm => 'consumer_at_once');
+
+-- Somebody else's table under the consumer's name is not taken over.
+CREATE TABLE kanthorq_consumer_consumer_taken (id integer);
+SELECT pg_temp.refused($$SELECT kanthorq_consumer_create('consumer_taken', 'consumer')$$);
+DROP TABLE kanthorq_consumer_consumer_taken;
+
+-- Names: of 45 bytes, which just fit into an identifier, of 46, of 128 with the same beginning, in upper
+-- case, that of the registry, and those of indexes.
+SELECT name FROM kanthorq_consumer_create(repeat('n', 45), 'consumer');
+SELECT name FROM kanthorq_consumer_create(repeat('n', 46), 'consumer');
+SELECT name FROM kanthorq_consumer_create(repeat('n', 127) || 'a', 'consumer');
+SELECT name FROM kanthorq_consumer_create(repeat('n', 127) || 'b', 'consumer');
+SELECT name FROM kanthorq_consumer_create('Upper', 'consumer');
+SELECT name FROM kanthorq_consumer_create('upper', 'consumer');
+SELECT name FROM kanthorq_consumer_create('registry', 'consumer');
+SELECT name FROM kanthorq_consumer_create('registry_pkey', 'consumer');
+SELECT name FROM kanthorq_consumer_create('upper_pkey', 'consumer');
+SELECT name FROM kanthorq_consumer_create('1', 'consumer');
+SELECT length(name) AS length, left(name, 16) AS name, kanthorq_consumer_table(name) AS "table",
+    length(relname) AS bytes
+FROM kanthorq_consumer_registry JOIN pg_class ON pg_class.oid = kanthorq_consumer_table(name)
+WHERE stream_name = 'consumer' ORDER BY kanthorq_consumer_registry.name;
+SELECT count(DISTINCT kanthorq_consumer_table(name)) = count(*) AS own_tables
+FROM kanthorq_consumer_registry;
+SELECT pg_temp.consume(repeat('n', 127) || 'a'), pg_temp.consume('registry'),
+    pg_temp.consume('Upper');
+SELECT pg_temp.publish('consumer', 'G');
+SELECT pg_temp.consume(repeat('n', 127) || 'a') AS a, pg_temp.consume('registry') AS registry,
+    pg_temp.consume('Upper') AS upper_case;
+SELECT pg_temp.consume(repeat('n', 127) || 'b') AS b, pg_temp.consume('upper') AS lower_case;
+SELECT kanthorq_consumer_drop('Upper', confirm => 'upper');
+SELECT kanthorq_consumer_drop('Upper', confirm => 'Upper');
+SELECT kanthorq_consumer_table('upper');
+SELECT kanthorq_consumer_drop('registry', confirm => 'registry');
+SELECT count(*) > 0 AS registry_is_there FROM kanthorq_consumer_registry;
+-- A long name's table says in its comment whose it is.
+SELECT obj_description(kanthorq_consumer_table(repeat('n', 127) || 'b'), 'pg_class')
+    LIKE '%' || repeat('n', 127) || 'b%' AS says;
+
+-- A stream that is dropped takes its consumers with it, and no others.
+SELECT pg_temp.refused($$SELECT kanthorq_stream_drop('consumer', confirm => 'consumers')$$);
+SELECT kanthorq_stream_drop('consumer', confirm => 'consumer');
+SELECT name FROM kanthorq_consumer_registry ORDER BY name;
+SELECT kanthorq_stream_drop(name, confirm => name) FROM kanthorq_stream_registry;
+SELECT count(*) FROM kanthorq_consumer_registry;
+SELECT relname FROM pg_class WHERE relname LIKE 'kanthorq\_consumer\_%' AND relkind = 'r'
+    AND relname <> 'kanthorq_consumer_registry';
+SELECT (SELECT count(*) FROM kanthorq_delivery_state) AS states,
+    (SELECT count(*) FROM kanthorq_delivery_lease) AS leases;
+DROP VIEW consumer_definitions;

@@ -1,0 +1,37 @@
+-- Trimming a stream that has consumers: refused while one of them has not finished one of the events,
+-- whether it is still to come, leased or to be tried again; forced, the consumers go on with the rest.
+
+SELECT name FROM kanthorq_stream_create('retention');
+SELECT name FROM kanthorq_consumer_create('retention', 'retention', includes => '{wanted}');
+SELECT count(kanthorq_publish('retention', CASE WHEN n = 4 THEN 'other' ELSE 'wanted' END, n::text::bytea,
+    id => '0000000000000000000000000' || n)) FROM generate_series(1, 6) AS n;
+
+-- All are still to come; an event that is not the consumer's is nobody's business.
+SELECT kanthorq_stream_trim('retention', '00000000000000000000000002', 'retention');
+SELECT string_agg(convert_from(body, 'UTF8'), ' ') FROM kanthorq_pull('retention', 3);
+-- Leased.
+SELECT kanthorq_stream_trim('retention', '00000000000000000000000002', 'retention');
+SELECT kanthorq_ack('retention', lease, '{00000000000000000000000001}') FROM kanthorq_delivery_lease
+    WHERE consumer = 'retention';
+SELECT kanthorq_stream_trim('retention', '00000000000000000000000002', 'retention');
+-- To be tried again.
+SELECT kanthorq_nack('retention', lease, '{00000000000000000000000002}', retry_in => '1 hour')
+    FROM kanthorq_delivery_lease WHERE consumer = 'retention';
+SELECT kanthorq_stream_trim('retention', '00000000000000000000000003', 'retention');
+-- Cancelled is finished.
+SELECT kanthorq_cancel('retention', '{00000000000000000000000002}');
+SELECT kanthorq_stream_trim('retention', '00000000000000000000000003', 'retention');
+-- The third is leased, the fourth is not for the consumer, the fifth is still to come.
+SELECT kanthorq_ack('retention', lease) FROM kanthorq_delivery_lease WHERE consumer = 'retention';
+SELECT kanthorq_stream_trim('retention', '00000000000000000000000005', 'retention');
+SELECT kanthorq_stream_trim('retention', '00000000000000000000000006', 'retention');
+SELECT kanthorq_stream_trim('retention', '00000000000000000000000006', 'retention', force => true);
+SELECT string_agg(convert_from(body, 'UTF8'), ' ') FROM kanthorq_pull('retention');
+
+-- An event that is forced out of a lease, or while it waits for its retry, is gone for the consumer.
+SELECT kanthorq_stream_trim('retention', '7ZZZZZZZZZZZZZZZZZZZZZZZZZ', 'retention', force => true);
+SELECT kanthorq_nack('retention', lease) FROM kanthorq_delivery_lease WHERE consumer = 'retention';
+SELECT count(*) FROM kanthorq_tasks('retention', 'retryable');
+SELECT count(*) FROM kanthorq_pull('retention');
+
+SELECT kanthorq_stream_drop('retention', 'retention');

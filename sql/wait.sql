@@ -1,0 +1,118 @@
+-- Waiting for something to pull, within a pull and with CALL kanthorq_wait().
+
+\set SHOW_CONTEXT never
+-- Did it take at least so long since the clock was started? No test asks for at most.
+-- (The last millisecond may be cut, for times are whole ones.)
+CREATE TEMPORARY TABLE clock AS SELECT clock_timestamp() AS started;
+CREATE FUNCTION pg_temp.took(at_least interval) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    duration interval;
+BEGIN
+    SELECT clock_timestamp() - started INTO duration FROM clock;
+    RETURN duration >= at_least;
+END $$;
+
+SELECT name FROM kanthorq_stream_create('wait');
+SELECT name FROM kanthorq_consumer_create('wait', 'wait');
+SELECT kanthorq_publish('wait', 'event', '', id => '01ARZ3NDEKTSV4RRFFQ69G5FA1');
+
+-- With something to pull, neither waits. The timeout would not end within the test.
+CALL kanthorq_wait('wait', '1 day');
+CALL kanthorq_wait('wait');
+SELECT right(id, 1) AS id, attempt FROM kanthorq_pull('wait', wait => '1 day', visibility_timeout => '1 ms');
+-- A lease that runs out and a retry whose time comes end the wait.
+CALL kanthorq_wait('wait', '1 day');
+SELECT right(id, 1) AS id, attempt, lease FROM kanthorq_pull('wait') \gset
+\echo :id :attempt
+SELECT kanthorq_nack('wait', :lease, retry_in => '20 ms');
+CALL kanthorq_wait('wait', '1 day');
+SELECT right(id, 1) AS id, attempt, lease FROM kanthorq_pull('wait') \gset
+\echo :id :attempt
+SELECT kanthorq_nack('wait', :lease, retry_in => '20 ms');
+SELECT right(id, 1) AS id, attempt FROM kanthorq_pull('wait', wait => '1 day', visibility_timeout => '20 ms');
+SELECT right(id, 1) AS id, attempt FROM kanthorq_pull('wait', wait => '1 day');
+
+-- Without, both wait to the end of the time.
+UPDATE clock SET started = clock_timestamp();
+CALL kanthorq_wait('wait', '60 ms');
+SELECT pg_temp.took('59 ms');
+UPDATE clock SET started = clock_timestamp();
+SELECT count(*) FROM kanthorq_pull('wait', wait => '60 ms');
+SELECT pg_temp.took('59 ms');
+CALL kanthorq_wait('wait', '0');
+SELECT count(*) FROM kanthorq_pull('wait', wait => '0');
+-- A pull that waited for nothing wrote nothing.
+BEGIN;
+SELECT count(*) FROM kanthorq_pull('wait', wait => '10 ms');
+SELECT pg_current_xact_id_if_assigned() IS NULL AS no_id;
+COMMIT;
+-- What a transaction itself published does not end its wait, and a pull that moves on does not wait.
+BEGIN;
+SELECT kanthorq_publish('wait', 'event', '', id => '01ARZ3NDEKTSV4RRFFQ69G5FA2');
+SELECT count(*) FROM kanthorq_pull('wait', wait => '10 ms');
+COMMIT;
+SELECT right(id, 1) AS id, attempt FROM kanthorq_pull('wait', wait => '1 day');
+
+-- In a transaction block, a function or a DO block it is refused.
+BEGIN;
+CALL kanthorq_wait('wait', '1 day');
+\echo :LAST_ERROR_SQLSTATE
+ROLLBACK;
+CREATE FUNCTION pg_temp.waits() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    CALL kanthorq_wait('wait', '1 day');
+END $$;
+SELECT pg_temp.waits();
+\echo :LAST_ERROR_SQLSTATE
+CALL kanthorq_wait('wait', '0');
+
+-- statement_timeout ends both, and the session goes on.
+SET statement_timeout = '50 ms';
+CALL kanthorq_wait('wait', '1 day');
+\echo :LAST_ERROR_SQLSTATE
+SELECT count(*) FROM kanthorq_pull('wait', wait => '1 day');
+\echo :LAST_ERROR_SQLSTATE
+RESET statement_timeout;
+CALL kanthorq_wait('wait', '10 ms');
+SELECT kanthorq_publish('wait', 'event', '', id => '01ARZ3NDEKTSV4RRFFQ69G5FA3');
+CALL kanthorq_wait('wait', '1 day');
+SELECT right(id, 1) AS id, attempt FROM kanthorq_pull('wait');
+-- It waits in a read-only session, too.
+SET default_transaction_read_only = on;
+CALL kanthorq_wait('wait', '10 ms');
+RESET default_transaction_read_only;
+
+-- What is refused.
+CALL kanthorq_wait('wait', '-1 ms');
+\echo :LAST_ERROR_SQLSTATE
+CALL kanthorq_wait('wait', '200 years');
+\echo :LAST_ERROR_SQLSTATE
+CALL kanthorq_wait('wait', NULL);
+\echo :LAST_ERROR_SQLSTATE
+CALL kanthorq_wait(NULL, '10 ms');
+\echo :LAST_ERROR_SQLSTATE
+CALL kanthorq_wait('wait_none', '10 ms');
+\echo :LAST_ERROR_SQLSTATE
+CALL kanthorq_wait('wait-none', '10 ms');
+\echo :LAST_ERROR_SQLSTATE
+SELECT count(*) FROM kanthorq_pull('wait', wait => '-1 ms');
+\echo :LAST_ERROR_SQLSTATE
+SELECT count(*) FROM kanthorq_pull('wait', wait => '178000000 years');
+\echo :LAST_ERROR_SQLSTATE
+SELECT count(*) FROM kanthorq_pull('wait', wait => NULL);
+\echo :LAST_ERROR_SQLSTATE
+CREATE ROLE regress_kanthorq_nobody;
+SET ROLE regress_kanthorq_nobody;
+CALL kanthorq_wait('wait', '10 ms');
+\echo :LAST_ERROR_SQLSTATE
+RESET ROLE;
+DROP ROLE regress_kanthorq_nobody;
+-- An infinite interval is one only for servers that know it.
+DO $$
+BEGIN
+    PERFORM FROM kanthorq_pull('wait', wait => 'infinity'::text::interval);
+EXCEPTION WHEN invalid_parameter_value OR invalid_datetime_format THEN
+    RAISE NOTICE 'refused';
+END $$;
+
+SELECT kanthorq_stream_drop('wait', confirm => 'wait');

@@ -1,0 +1,312 @@
+// kanthorq_consumer_create, _alter, _table, _drop, _seek.
+//
+// Creating and dropping one name are serialised by lock_consumer_name(), which is held to the end
+// of the transaction. Its order with the other locks: name, table, lock_consumer().
+#include "consumer.hpp"
+
+#include "array.hpp"
+#include "core/name.hpp"
+#include "lease.hpp"
+#include "place.hpp"
+#include "registry.hpp"
+#include "scope.hpp"
+#include "start_at.hpp"
+#include "task.hpp"
+#include "task_table.hpp"
+#include "time.hpp"
+#include "worker.hpp"
+#include "writers.hpp"
+
+namespace kanthorq {
+
+namespace {
+
+constexpr int most_attempts = 32767;
+
+Oid consumer_registry_oid(Oid schema) { return own_table(schema, "kanthorq_consumer_registry"); }
+
+void lock_consumer_name(Oid schema, std::string_view name) {
+  // Object number 1: lock_consumer() locks tables' oids in the same class, as object 0 of each.
+  LockDatabaseObject(consumer_registry_oid(schema), static_cast<Oid>(stable_hash(name)), 1,
+                     AccessExclusiveLock);
+}
+
+// An array of valid filters, as it is stored.
+Datum require_filters(FunctionCallInfo fcinfo, int argument, const char* name, bool may_be_empty) {
+  const Elements filters = required_elements(fcinfo, argument, name, TEXTOID);
+  for (int i = 0; i < filters.count; i++)
+    require_filter(view_of(DatumGetTextPP(filters.required(i))));
+  if (filters.count == 0 && !may_be_empty)
+    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                    errmsg("array \"%s\" must not be empty", name),
+                    errdetail("A consumer without a filter would get nothing."),
+                    errhint("Use {>} for all subjects.")));
+  return PointerGetDatum(
+      construct_array(filters.values, filters.count, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+Datum require_object(FunctionCallInfo fcinfo, int argument, const char* name) {
+  require_argument(fcinfo, argument, name);
+  Jsonb* object = PG_GETARG_JSONB_P(argument);
+  if (!JB_ROOT_IS_OBJECT(object))
+    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                    errmsg("argument \"%s\" must be a JSON object", name),
+                    errdetail("The metadata of an event is an object, so nothing else is ever "
+                              "contained in it.")));
+  return JsonbPGetDatum(object);
+}
+
+Datum require_attempts(FunctionCallInfo fcinfo, int argument) {
+  require_argument(fcinfo, argument, "attempt_max");
+  const int attempts = PG_GETARG_INT16(argument);
+  if (attempts < 1)
+    ereport(ERROR,
+            (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid attempt_max %d", attempts),
+             errdetail("It is 1 to %d.", most_attempts)));
+  return Int16GetDatum(static_cast<int16>(attempts));
+}
+
+Datum require_visibility(FunctionCallInfo fcinfo, int argument) {
+  require_argument(fcinfo, argument, "visibility_timeout");
+  return Int64GetDatum(duration_argument(fcinfo, argument, "visibility_timeout", 1));
+}
+
+struct Definition {
+  Datum values[consumer_columns];
+
+  Datum& operator[](ConsumerColumn column) { return values[column - 1]; }
+  const Datum& operator[](ConsumerColumn column) const { return values[column - 1]; }
+};
+
+Definition definition_arguments(FunctionCallInfo fcinfo, std::string_view name,
+                                std::string_view stream) {
+  const Datum now = Int64GetDatum(now_ms());
+  Definition wanted{};
+  wanted[consumer_name_column] = text_datum(name);
+  wanted[consumer_stream_column] = text_datum(stream);
+  wanted[consumer_includes_column] = require_filters(fcinfo, 2, "includes", false);
+  wanted[consumer_excludes_column] = require_filters(fcinfo, 3, "excludes", true);
+  wanted[consumer_attempt_max_column] = require_attempts(fcinfo, 4);
+  wanted[consumer_visibility_column] = require_visibility(fcinfo, 5);
+  require_argument(fcinfo, 7, "ordered");
+  wanted[consumer_ordered_column] = BoolGetDatum(PG_GETARG_BOOL(7));
+  wanted[consumer_metadata_column] = require_object(fcinfo, 8, "metadata_contains");
+  wanted[consumer_created_at_column] = now;
+  wanted[consumer_updated_at_column] = now;
+  return wanted;
+}
+
+bool is_same_definition(Relation registry, HeapTuple row, const Definition& wanted) {
+  for (int i = consumer_stream_column - 1; i < consumer_created_at_column - 1; i++) {
+    Form_pg_attribute column = TupleDescAttr(RelationGetDescr(registry), i);
+    if (!datum_image_eq(wanted.values[i], row_value(registry, row, static_cast<AttrNumber>(i + 1)),
+                        column->attbyval, column->attlen))
+      return false;
+  }
+  return true;
+}
+
+[[noreturn]] void raise_other_definition(std::string_view name) {
+  ereport(ERROR, (errcode(ERRCODE_DUPLICATE_OBJECT),
+                  errmsg("consumer \"%s\" exists with another definition", clipped(name)),
+                  errdetail("Stream, filters, attempt_max, visibility_timeout, ordered or "
+                            "metadata_contains differ."),
+                  errhint("Change it with kanthorq_consumer_alter(), or choose another name.")));
+}
+
+Datum row_datum(Relation registry, HeapTuple row) {
+  return heap_copy_tuple_as_datum(row, RelationGetDescr(registry));
+}
+
+// Again for an existing consumer: its row, with updated_at refreshed.
+Datum existing(Oid schema, std::string_view name, HeapTuple row, const Definition& wanted) {
+  Relation registry = table_open(consumer_registry_oid(schema), RowExclusiveLock);
+  if (!is_same_definition(registry, row, wanted)) raise_other_definition(name);
+  Datum values[consumer_columns] = {};
+  bool nulls[consumer_columns] = {};
+  bool replace[consumer_columns] = {};
+  values[consumer_updated_at_column - 1] = wanted[consumer_updated_at_column];
+  replace[consumer_updated_at_column - 1] = true;
+  HeapTuple changed = heap_modify_tuple(row, RelationGetDescr(registry), values, nulls, replace);
+  CatalogTupleUpdate(registry, &row->t_self, changed);
+  const Datum result = row_datum(registry, changed);
+  table_close(registry, NoLock);
+  CommandCounterIncrement();
+  return result;
+}
+
+Datum created(Oid schema, const Definition& wanted) {
+  Relation registry = table_open(consumer_registry_oid(schema), RowExclusiveLock);
+  bool nulls[consumer_columns] = {};
+  Datum values[consumer_columns];
+  std::copy_n(wanted.values, consumer_columns, values);
+  HeapTuple row = heap_form_tuple(RelationGetDescr(registry), values, nulls);
+  CatalogTupleInsert(registry, row);
+  const Datum result = row_datum(registry, row);
+  table_close(registry, NoLock);
+  CommandCounterIncrement();
+  return result;
+}
+
+void require_consumer_ownership(Oid table) {
+  if (!owns_relation(table, GetUserId()))
+    aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(table));
+}
+
+Oid registered_table(Oid schema, std::string_view name) {
+  if (!find_consumer(schema, name)) raise_no_such_consumer(schema, name);
+  const Oid table = get_relname_relid(table_name(consumer_table_prefix, name).c_str(), schema);
+  if (!OidIsValid(table)) raise_no_such_consumer(schema, name);
+  return table;
+}
+
+void unregister(Oid schema, std::string_view name) {
+  Relation registry = table_open(consumer_registry_oid(schema), RowExclusiveLock);
+  HeapTuple row = find_consumer(schema, name);
+  if (row) CatalogTupleDelete(registry, &row->t_self);
+  table_close(registry, NoLock);
+  delete_leases(schema, name);
+  delete_place(schema, name);
+  CommandCounterIncrement();
+}
+
+}  // namespace
+
+bool drop_consumer(Oid schema, std::string_view name) {
+  const TableName mapped = table_name(consumer_table_prefix, name);
+  const auto require_privilege = [&] {
+    const Oid table = get_relname_relid(mapped.c_str(), schema);
+    if (OidIsValid(table))
+      require_consumer_ownership(table);
+    else
+      require_create_privilege(
+          schema);  // its owner dropped the table by hand; only the rows are left
+    return OidIsValid(table);
+  };
+  require_privilege();  // also before the lock, which is not for everybody
+  lock_consumer_name(schema, name);
+  if (!find_consumer(schema, name)) return false;
+  if (require_privilege()) drop_task_table(schema, name);
+  unregister(schema, name);
+  return true;
+}
+
+}  // namespace kanthorq
+
+using namespace kanthorq;
+
+KANTHORQ_FUNCTION(kanthorq_consumer_create) {
+  require_argument(fcinfo, 0, "name");
+  require_argument(fcinfo, 1, "stream");
+  require_argument(fcinfo, 6, "start_at");
+  PreventCommandIfReadOnly("kanthorq_consumer_create()");
+  const std::string_view name = text_argument(fcinfo, 0);
+  const std::string_view stream_name = text_argument(fcinfo, 1);
+  const Oid schema = own_schema(fcinfo);
+  require_name(name);
+  const Definition wanted = definition_arguments(fcinfo, name, stream_name);
+  require_create_privilege(schema);
+
+  Datum result = 0;
+  require_name(stream_name);
+  lock_stream_name(schema, stream_name, ShareLock);  // no consumer may outlive its stream
+  lock_consumer_name(schema, name);
+  with_stream(schema, stream_name, AccessShareLock, [&](const OpenStream& stream) {
+    require_readable(stream);
+    HeapTuple row = find_consumer(schema, name);
+    if (row) {
+      result = existing(schema, name, row, wanted);
+      return;
+    }
+    const Cursor start = start_cursor(stream, schema, text_argument(fcinfo, 6));
+    create_task_table(schema, name);
+    create_place(schema, name, start);
+    result = created(schema, wanted);
+  });
+  return result;
+}
+
+KANTHORQ_FUNCTION(kanthorq_consumer_alter) {
+  require_argument(fcinfo, 0, "name");
+  PreventCommandIfReadOnly("kanthorq_consumer_alter()");
+  const std::string_view name = text_argument(fcinfo, 0);
+  const Oid schema = own_schema(fcinfo);
+  require_name(name);
+  Definition wanted{};
+  bool replace[consumer_columns] = {};
+  const auto set = [&](int argument, ConsumerColumn column, auto value) {
+    if (PG_ARGISNULL(argument)) return;
+    wanted[column] = value();
+    replace[column - 1] = true;
+  };
+  set(1, consumer_includes_column, [&] { return require_filters(fcinfo, 1, "includes", false); });
+  set(2, consumer_excludes_column, [&] { return require_filters(fcinfo, 2, "excludes", true); });
+  set(3, consumer_attempt_max_column, [&] { return require_attempts(fcinfo, 3); });
+  set(4, consumer_visibility_column, [&] { return require_visibility(fcinfo, 4); });
+  set(5, consumer_ordered_column, [&] { return PG_GETARG_DATUM(5); });
+  set(6, consumer_metadata_column, [&] { return require_object(fcinfo, 6, "metadata_contains"); });
+  wanted[consumer_updated_at_column] = Int64GetDatum(now_ms());
+  replace[consumer_updated_at_column - 1] = true;
+
+  require_consumer_ownership(registered_table(schema, name));
+  lock_consumer_name(schema, name);
+  Datum result = 0;
+  with_consumer(schema, name, AccessShareLock, ACL_SELECT, [&](const Consumer& opened) {
+    (void)lock_consumer(opened);
+    Relation registry = table_open(consumer_registry_oid(schema), RowExclusiveLock);
+    bool nulls[consumer_columns] = {};
+    HeapTuple row = find_consumer(schema, name);
+    HeapTuple changed =
+        heap_modify_tuple(row, RelationGetDescr(registry), wanted.values, nulls, replace);
+    CatalogTupleUpdate(registry, &row->t_self, changed);
+    result = row_datum(registry, changed);
+    table_close(registry, NoLock);
+    CommandCounterIncrement();
+  });
+  return result;
+}
+
+KANTHORQ_FUNCTION(kanthorq_consumer_table) {
+  const std::string_view name = text_argument(fcinfo, 0);
+  require_name(name);
+  PG_RETURN_OID(registered_table(own_schema(fcinfo), name));
+}
+
+KANTHORQ_FUNCTION(kanthorq_consumer_drop) {
+  require_argument(fcinfo, 0, "name");
+  PreventCommandIfReadOnly("kanthorq_consumer_drop()");
+  const std::string_view name = text_argument(fcinfo, 0);
+  const Oid schema = own_schema(fcinfo);
+  require_name(name);
+  require_confirmation(fcinfo, 1, "consumer", name);
+  if (!find_consumer(schema, name)) PG_RETURN_BOOL(false);
+  PG_RETURN_BOOL(drop_consumer(schema, name));
+}
+
+// Everything starts anew from there: leases end (and are refused afterwards), tasks are forgotten
+// except the cancelled ones. Waits for the transactions of workers that are open.
+KANTHORQ_FUNCTION(kanthorq_consumer_seek) {
+  require_argument(fcinfo, 0, "name");
+  require_argument(fcinfo, 1, "start_at");
+  PreventCommandIfReadOnly("kanthorq_consumer_seek()");
+  const std::string_view name = text_argument(fcinfo, 0);
+  const Oid schema = own_schema(fcinfo);
+  require_name(name);
+  require_confirmation(fcinfo, 2, "consumer", name);
+  require_consumer_ownership(registered_table(schema, name));
+  int64 position = 0;
+  with_worker(schema, name, ShareRowExclusiveLock, ACL_UPDATE,
+              [&](const Consumer& opened, const OpenStream& stream) {
+                const Consumer consumer = lock_consumer(opened);
+                const Cursor start = start_cursor(stream, schema, text_argument(fcinfo, 1));
+                PlaceInStream place = read_place(consumer);
+                place.cursor = start;
+                place.late_count = 0;
+                write_place(consumer, place);
+                free_leases(consumer);
+                forget_tasks(consumer.table);
+                CommandCounterIncrement();
+                position = start.position;
+              });
+  PG_RETURN_INT64(position);
+}

@@ -1,0 +1,69 @@
+// From a consumer's name to its definition and its open table.
+#pragma once
+
+#include "core/selection.hpp"
+#include "pg.hpp"
+#include "rows.hpp"
+
+namespace kanthorq {
+
+enum ConsumerColumn : AttrNumber {
+  consumer_name_column = 1,
+  consumer_stream_column,
+  consumer_includes_column,
+  consumer_excludes_column,
+  consumer_metadata_column,
+  consumer_attempt_max_column,
+  consumer_visibility_column,
+  consumer_ordered_column,
+  consumer_created_at_column,
+  consumer_updated_at_column,
+};
+inline constexpr int consumer_columns = 10;
+
+struct Consumer {
+  Oid schema;
+  std::string_view name;
+  std::string_view stream;
+  Selection selection;
+  Jsonb* metadata_contains;  // null where every metadata will do
+  int attempt_max;
+  int64 visibility_ms;
+  bool ordered;
+  Relation table;  // of its tasks
+
+  bool wants(std::string_view subject) const { return selection.selects(subject); }
+  bool wants_metadata(Datum metadata) const;
+};
+
+// The registered definition; null where there is none.
+HeapTuple find_consumer(Oid schema, std::string_view name);
+
+// Opens the consumer with a lock on its table that is kept to the end of the transaction. Raises
+// 22023 for what is no name, 42704 where there is no such consumer, 42501 without `privilege` on
+// its table.
+Consumer open_consumer(Oid schema, std::string_view name, LOCKMODE lock, AclMode privilege);
+
+// The same without a look at privileges, but false, with nothing open, where there is no such
+// consumer.
+bool try_open_consumer(Oid schema, std::string_view name, LOCKMODE lock, Consumer& consumer);
+
+template <typename Body>
+void with_consumer(Oid schema, std::string_view name, LOCKMODE lock, AclMode privilege, Body body) {
+  const Consumer consumer = open_consumer(schema, name, lock, privilege);
+  body(consumer);
+  table_close(consumer.table, NoLock);
+}
+
+// Waits until no other transaction moves this consumer's cursor or changes its settled tasks, and
+// keeps it so until this transaction ends; then the definition is read again, since somebody may
+// have altered it meanwhile. Pull, cancel, resume, seek and alter take it; ack, nack and extend
+// don't: the row of the lease protects what they change.
+[[nodiscard]] Consumer lock_consumer(const Consumer& consumer);
+
+// Gives the lock back early, which is right only where nothing was changed under it.
+void unlock_consumer(const Consumer& consumer);
+
+[[noreturn]] void raise_no_such_consumer(Oid schema, std::string_view name);
+
+}  // namespace kanthorq

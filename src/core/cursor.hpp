@@ -1,0 +1,92 @@
+// A consumer's place in its stream: the arithmetic of exact delivery.
+//
+// Positions are handed out before commit, and commits come in another order. So a consumer keeps,
+// beside its cursor, a list of the transactions that were writing when the cursor passed them: the
+// events of such a transaction between `after` and `upto` are still owed, and come when it has
+// ended. See docs/delivery.md for why nothing is lost and nothing comes twice.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace kanthorq {
+
+// A transaction that may have events that the cursor has passed.
+struct LateWriter {
+  std::uint64_t txid;
+  std::int64_t after;  // it took no position up to here
+  std::int64_t upto;   // the cursor has passed its positions up to here
+
+  friend constexpr bool operator==(const LateWriter&, const LateWriter&) = default;
+};
+
+struct Cursor {
+  std::int64_t position = 0;  // everything up to here was looked at
+  std::int64_t ceiling = 0;   // the last position handed out when it last moved
+};
+
+constexpr bool contains(const std::uint64_t* txids, std::size_t count,
+                        std::uint64_t txid) noexcept {
+  for (std::size_t i = 0; i < count; i++)
+    if (txids[i] == txid) return true;
+  return false;
+}
+
+constexpr const LateWriter* find_late(const LateWriter* late, std::size_t count,
+                                      std::uint64_t txid) noexcept {
+  for (std::size_t i = 0; i < count; i++)
+    if (late[i].txid == txid) return &late[i];
+  return nullptr;
+}
+
+// The position up to which an open writer can't have taken one: what the list says, or for a writer
+// that is seen for the first time, the ceiling of the pull before.
+constexpr std::int64_t taken_after(const LateWriter* late, std::size_t count, std::uint64_t txid,
+                                   std::int64_t last_ceiling) noexcept {
+  const LateWriter* known = find_late(late, count, txid);
+  return known ? known->after : last_ceiling;
+}
+
+// Does the row at `position`, written by `txid`, belong to a transaction that is still open? The
+// position counts too: in a restored database an old row may carry, by coincidence, the id of a
+// transaction that is open now.
+constexpr bool is_of_open_writer(std::uint64_t txid, std::int64_t position,
+                                 const std::uint64_t* writers, std::size_t writer_count,
+                                 const LateWriter* late, std::size_t late_count,
+                                 std::int64_t last_ceiling) noexcept {
+  return contains(writers, writer_count, txid) &&
+         position > taken_after(late, late_count, txid, last_ceiling);
+}
+
+// How far an ordered consumer may read: below whatever an open writer may still commit.
+constexpr std::int64_t ordered_ceiling(std::int64_t ceiling, const std::uint64_t* writers,
+                                       std::size_t writer_count, const LateWriter* late,
+                                       std::size_t late_count, std::int64_t last_ceiling) noexcept {
+  for (std::size_t i = 0; i < writer_count; i++) {
+    const std::int64_t after = taken_after(late, late_count, writers[i], last_ceiling);
+    if (after < ceiling) ceiling = after;
+  }
+  return ceiling;
+}
+
+// The list after the cursor has moved to `cursor`: ended writers in `late` are expected to have
+// been taken out or cut by the caller; open ones owe what lies up to the cursor now. `next` has
+// room for late_count + writer_count entries. Returns how many there are.
+constexpr std::size_t next_late(const LateWriter* late, std::size_t late_count,
+                                const std::uint64_t* writers, std::size_t writer_count,
+                                std::int64_t last_ceiling, std::int64_t cursor,
+                                LateWriter* next) noexcept {
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < late_count; i++) {
+    next[count] = late[i];
+    if (contains(writers, writer_count, late[i].txid) && next[count].upto < cursor)
+      next[count].upto = cursor;
+    count++;
+  }
+  for (std::size_t i = 0; i < writer_count; i++)
+    if (!find_late(late, late_count, writers[i]))
+      next[count++] = {writers[i], last_ceiling, cursor};
+  return count;
+}
+
+}  // namespace kanthorq

@@ -1,0 +1,417 @@
+// kanthorq_pull: exact delivery.
+//
+// Positions are handed out before commit, and commits come in another order, so remembering "I have
+// seen everything up to 100" would miss 90 if its transaction commits later. A publisher holds the
+// table's RowExclusiveLock from before its first position to its end, and has a transaction id
+// before it takes a position. A pull, under lock_consumer(), then does these in this order, which
+// is what makes it exact (docs/delivery.md has the reasons):
+//   1. the ceiling: the last position handed out;
+//   2. the writers: the transactions that hold a writer's lock on the table;
+//   3. a new snapshot, whatever the caller's isolation level;
+//   4. what late writers that have ended still owed;
+//   5. what lies between the cursor and the ceiling, except the rows of open writers;
+//   6. the late list for the next pull.
+// Before 4 come the events of leases that ran out and the retries that are due.
+#include "delivery.hpp"
+
+#include "fault.hpp"
+#include "lease.hpp"
+#include "place.hpp"
+#include "scope.hpp"
+#include "stream_rows.hpp"
+#include "task.hpp"
+#include "time.hpp"
+#include "wait.hpp"
+#include "worker.hpp"
+#include "writers.hpp"
+
+namespace kanthorq {
+
+namespace {
+
+// A pull looks at so many rows at most, then leaves the rest to the next one: a filter that matches
+// one event in a million must not keep a consumer locked for minutes.
+constexpr std::size_t max_rows_looked_at = 100'000;
+
+constexpr int max_pull_size = 10'000;
+
+struct Pull {
+  const Consumer& consumer;
+  const OpenStream& stream;
+  ReturnSetInfo* result;
+  std::size_t size;
+  int64 visibility_ms;
+
+  int64 now;
+  PlaceInStream place;
+  int64 ceiling;
+  OpenWriters writers;
+  Snapshot snapshot;
+  int64 lease;
+  Positions fresh;
+  Positions again;
+  std::size_t looked_at;
+  bool changed;  // anything at all
+
+  bool is_full() const { return fresh.count + again.count >= size; }
+  bool has_looked_enough() const { return looked_at >= max_rows_looked_at; }
+};
+
+void emit(Pull& pull, const StreamRow& row, int attempt) {
+  Datum values[] = {Int64GetDatum(pull.lease),     Int16GetDatum(static_cast<int16>(attempt)),
+                    Int64GetDatum(row.position()), row.value(id_column),
+                    row.value(subject_column),     row.value(body_column),
+                    row.value(metadata_column),    row.value(created_at_column)};
+  bool nulls[lengthof(values)] = {};
+  tuplestore_putvalues(pull.result->setResult, pull.result->setDesc, values, nulls);
+}
+
+void deliver_fresh(Pull& pull, const StreamRow& row) {
+  emit(pull, row, 1);
+  pull.fresh.values[pull.fresh.count++] = row.position();
+}
+
+// Makes the task the next attempt's, or discards it where there may be none.
+bool start_attempt(Pull& pull, Task& task) {
+  task.schedule_at = no_time;
+  if (task.attempt_count >= pull.consumer.attempt_max) {
+    task.state = TaskState::discarded;
+    task.finalized_at = at_time(pull.now);
+    return false;
+  }
+  task.state = TaskState::running;
+  task.attempt_count++;
+  task.attempted_at = at_time(pull.now);
+  task.finalized_at = no_time;
+  return true;
+}
+
+void deliver_again(Pull& pull, const StreamRow& row, const Task& task) {
+  emit(pull, row, task.attempt_count);
+  pull.again.values[pull.again.count++] = task.position;
+}
+
+constexpr std::string_view lease_ran_out = "the lease ran out";
+
+// An event of a lease that ran out: the attempt has failed, and the next one starts at once where
+// the batch has room.
+void redeliver(Pull& pull, const StreamRow& row, Task& task) {
+  fail_attempt(task, pull.consumer.attempt_max, pull.now, pull.now, lease_ran_out);
+  if (task.state == TaskState::retryable && !pull.is_full() && start_attempt(pull, task))
+    deliver_again(pull, row, task);
+}
+
+void collect_fresh(Pull& pull, const Lease& lease, int64 position) {
+  with_position(pull.stream, pull.snapshot, position, [&](const StreamRow& row) {
+    Task task = new_task(position, row.id(), row.subject());
+    task.attempt_count = 1;
+    task.attempted_at = at_time(lease.number / 1000);  // the number is the time of its pull
+    redeliver(pull, row, task);
+    insert_task(pull.consumer.table, task);
+  });
+}
+
+void collect_again(Pull& pull, int64 position) {
+  const FoundTask found = find_task(pull.consumer.table, position);
+  if (!found.row) return;
+  Task task = found.task;
+  const bool exists = with_position(pull.stream, pull.snapshot, position,
+                                    [&](const StreamRow& row) { redeliver(pull, row, task); });
+  if (exists)
+    change_task(pull.consumer.table, found, task);
+  else
+    delete_task(pull.consumer.table, found);  // the event was removed meanwhile
+}
+
+void deliver_expired(Pull& pull) {
+  while (!pull.is_full()) {
+    const Lease lease = take_expired_lease(pull.consumer, pull.now);
+    if (!lease.row) return;
+    pull.changed = true;
+    for (std::size_t i = 0; i < lease.again.count; i++) collect_again(pull, lease.again.values[i]);
+    for (std::size_t i = 0; i < lease.fresh.count; i++)
+      collect_fresh(pull, lease, lease.fresh.values[i]);
+    shrink_lease(pull.consumer, lease, {}, {});
+    CHECK_FOR_INTERRUPTS();
+  }
+}
+
+void deliver_task(Pull& pull, const FoundTask& found) {
+  Task task = found.task;
+  const bool exists =
+      with_position(pull.stream, pull.snapshot, task.position, [&](const StreamRow& row) {
+        if (start_attempt(pull, task)) deliver_again(pull, row, task);
+      });
+  if (exists)
+    change_task(pull.consumer.table, found, task);
+  else
+    delete_task(pull.consumer.table, found);
+  pull.changed = true;
+}
+
+ScanKeyData due_at(int64 now) {
+  return compares_bigint(task_schedule_at_column, BTLessEqualStrategyNumber, F_INT8LE, now);
+}
+
+void deliver_due(Pull& pull) {
+  const std::size_t room = pull.size - pull.fresh.count - pull.again.count;
+  if (room == 0) return;
+  FoundTask* due = palloc_array_of<FoundTask>(room);
+  std::size_t count = 0;
+  ScanKeyData key = due_at(pull.now);
+  for_rows(pull.consumer.table, index_on(pull.consumer.table, task_schedule_at_column), &key, 1,
+           [&](HeapTuple row) {
+             due[count++] = read_task(pull.consumer.table, heap_copytuple(row));
+             return count < room;
+           });
+  for (std::size_t i = 0; i < count; i++) {
+    deliver_task(pull, due[i]);
+    CHECK_FOR_INTERRUPTS();
+  }
+}
+
+bool is_wanted(const Pull& pull, const StreamRow& row) {
+  return pull.consumer.wants(row.subject()) &&
+         (!pull.consumer.metadata_contains ||
+          pull.consumer.wants_metadata(row.value(metadata_column)));
+}
+
+// What an ended writer owed. False where the batch is full, or enough was looked at, before all of
+// it was seen; `late.after` then keeps the place.
+bool deliver_owed(Pull& pull, LateWriter& late) {
+  bool finished = true;
+  for_positions(pull.stream, pull.snapshot, late.after, late.upto, [&](const StreamRow& row) {
+    if (pull.is_full() || pull.has_looked_enough()) return finished = false;
+    late.after = row.position();
+    pull.looked_at++;
+    // A task row is one that was cancelled before it was delivered.
+    if (row.txid() == late.txid && is_wanted(pull, row) &&
+        !find_task(pull.consumer.table, late.after).row)
+      deliver_fresh(pull, row);
+    CHECK_FOR_INTERRUPTS();
+    return true;
+  });
+  return finished;
+}
+
+void deliver_late(Pull& pull) {
+  std::size_t left = 0;
+  for (std::size_t i = 0; i < pull.place.late_count; i++) {
+    LateWriter late = pull.place.late[i];
+    const bool open = contains(pull.writers.txids, pull.writers.count, late.txid);
+    if (open || !deliver_owed(pull, late)) pull.place.late[left++] = late;
+  }
+  pull.place.late_count = left;
+}
+
+// The events behind the cursor that were cancelled before they were delivered.
+Positions cancelled_ahead(const Pull& pull, int64 upto) {
+  Positions cancelled{nullptr, 0};
+  std::size_t room = 0;
+  ScanKeyData keys[2] = {
+      compares_bigint(task_position_column, BTGreaterStrategyNumber, F_INT8GT,
+                      pull.place.cursor.position),
+      compares_bigint(task_position_column, BTLessEqualStrategyNumber, F_INT8LE, upto)};
+  for_rows(pull.consumer.table, index_on(pull.consumer.table, task_position_column), keys, 2,
+           [&](HeapTuple row) {
+             if (cancelled.count == room) {
+               const std::size_t more = room == 0 ? 64 : 2 * room;
+               int64* grown = palloc_array_of<int64>(more);
+               std::copy_n(cancelled.values, cancelled.count, grown);
+               cancelled.values = grown;
+               room = more;
+             }
+             cancelled.values[cancelled.count++] =
+                 DatumGetInt64(row_value(pull.consumer.table, row, task_position_column));
+             return true;
+           });
+  return cancelled;
+}
+
+bool holds(Positions positions, int64 position) {
+  return std::binary_search(positions.values, positions.values + positions.count, position);
+}
+
+// How far this pull may read: an ordered consumer stays below what open writers may still commit.
+int64 reading_limit(const Pull& pull) {
+  return pull.consumer.ordered
+             ? ordered_ceiling(pull.ceiling, pull.writers.txids, pull.writers.count,
+                               pull.place.late, pull.place.late_count, pull.place.cursor.ceiling)
+             : pull.ceiling;
+}
+
+// Returns the new cursor.
+int64 deliver_new(Pull& pull) {
+  const Cursor cursor = pull.place.cursor;
+  const int64 limit = reading_limit(pull);
+  // While an ended writer still owes, the cursor stands: what lies ahead comes behind what it owes.
+  if (pull.is_full() || pull.has_looked_enough() || limit <= cursor.position)
+    return cursor.position;
+  const Positions cancelled = cancelled_ahead(pull, limit);
+  int64 reached = cursor.position;
+  bool exhausted = true;
+  for_positions(pull.stream, pull.snapshot, cursor.position, limit, [&](const StreamRow& row) {
+    if (pull.is_full() || pull.has_looked_enough()) return exhausted = false;
+    reached = row.position();
+    pull.looked_at++;
+    const bool later =
+        is_of_open_writer(row.txid(), reached, pull.writers.txids, pull.writers.count,
+                          pull.place.late, pull.place.late_count, cursor.ceiling);
+    if (!later && is_wanted(pull, row) && !holds(cancelled, reached)) deliver_fresh(pull, row);
+    CHECK_FOR_INTERRUPTS();
+    return true;
+  });
+  return exhausted ? limit : reached;
+}
+
+void move_on(Pull& pull, int64 cursor) {
+  auto* late = palloc_array_of<LateWriter>(pull.place.late_count + pull.writers.count + 1);
+  pull.place.late_count = next_late(pull.place.late, pull.place.late_count, pull.writers.txids,
+                                    pull.writers.count, pull.place.cursor.ceiling, cursor, late);
+  pull.place.late = late;
+  pull.place.cursor = {cursor, pull.ceiling};
+}
+
+void open_lease_of(Pull& pull) {
+  std::sort(pull.fresh.values, pull.fresh.values + pull.fresh.count);
+  std::sort(pull.again.values, pull.again.values + pull.again.count);
+  pull.place.last_lease = pull.lease;
+  open_lease(pull.consumer, pull.lease, pull.now + pull.visibility_ms, pull.fresh, pull.again);
+}
+
+// The number of events that were delivered.
+std::size_t run(Pull& pull) {
+  pull.ceiling = last_position(pull.stream.position_sequence);
+  pull.writers = open_writers(pull.stream.relation);
+  pull.snapshot = RegisterSnapshot(GetLatestSnapshot());
+  deliver_expired(pull);
+  deliver_due(pull);
+  deliver_late(pull);
+  move_on(pull, deliver_new(pull));
+  UnregisterSnapshot(pull.snapshot);
+  const std::size_t delivered = pull.fresh.count + pull.again.count;
+  if (delivered > 0) open_lease_of(pull);
+  if (write_place(pull.consumer, pull.place) || delivered > 0) pull.changed = true;
+  if (pull.changed) CommandCounterIncrement();
+  return delivered;
+}
+
+bool has_expired_lease(const Consumer& consumer, int64 now) {
+  bool found = false;
+  for_leases(consumer, [&](const Lease& lease) {
+    found = lease.deadline <= now;
+    return !found;
+  });
+  return found;
+}
+
+bool has_due_task(const Consumer& consumer, int64 now) {
+  ScanKeyData key = due_at(now);
+  return first_row(consumer.table, index_on(consumer.table, task_schedule_at_column), &key, 1);
+}
+
+bool owes_ended_writer(const PlaceInStream& place, const OpenWriters& writers) {
+  for (std::size_t i = 0; i < place.late_count; i++)
+    if (!contains(writers.txids, writers.count, place.late[i].txid)) return true;
+  return false;
+}
+
+// Are there positions that a pull would look at? An ordered consumer waits for open writers.
+bool has_ahead(const Consumer& consumer, const OpenStream& stream) {
+  const PlaceInStream place = read_place(consumer);
+  const int64 last = last_position(stream.position_sequence);
+  const bool behind = last > place.cursor.position;
+  if (behind && !consumer.ordered) return true;
+  if (!behind && place.late_count == 0) return false;
+  const OpenWriters writers = open_writers(stream.relation);
+  return owes_ended_writer(place, writers) ||
+         (behind &&
+          ordered_ceiling(last, writers.txids, writers.count, place.late, place.late_count,
+                          place.cursor.ceiling) > place.cursor.position);
+}
+
+}  // namespace
+
+bool is_idle(const Consumer& consumer, const OpenStream& stream) {
+  const int64 now = now_ms();
+  return !has_ahead(consumer, stream) && !has_expired_lease(consumer, now) &&
+         !has_due_task(consumer, now);
+}
+
+namespace {
+
+struct PullArguments {
+  std::size_t size;
+  int64 wait_ms;
+  bool has_visibility;
+  int64 visibility_ms;
+};
+
+PullArguments pull_arguments(FunctionCallInfo fcinfo) {
+  require_argument(fcinfo, 0, "consumer");
+  require_argument(fcinfo, 1, "size");
+  require_argument(fcinfo, 2, "wait");
+  PullArguments arguments{};
+  arguments.size = static_cast<std::size_t>(required_size(fcinfo, 1, max_pull_size));
+  arguments.wait_ms = duration_argument(fcinfo, 2, "wait", 0);
+  arguments.has_visibility = !PG_ARGISNULL(3);
+  if (arguments.has_visibility)
+    arguments.visibility_ms = duration_argument(fcinfo, 3, "visibility_timeout", 1);
+  return arguments;
+}
+
+// One try. Returns true where it delivered or moved the consumer on, so that the caller commits it;
+// otherwise other workers may pull in the meantime.
+bool try_pull(const Consumer& opened, const OpenStream& stream, const PullArguments& arguments,
+              ReturnSetInfo* result) {
+  if (is_idle(opened, stream)) return false;
+  const Consumer consumer = lock_consumer(opened);
+  const PlaceInStream place = read_place(consumer);
+  Pull pull = {
+      .consumer = consumer,
+      .stream = stream,
+      .result = result,
+      .size = arguments.size,
+      .visibility_ms = arguments.has_visibility ? arguments.visibility_ms : consumer.visibility_ms,
+      .now = now_ms(),
+      .place = place,
+      .ceiling = 0,
+      .writers = {},
+      .snapshot = nullptr,
+      .lease = next_lease_number(place.last_lease),
+      .fresh = {palloc_array_of<int64>(arguments.size), 0},
+      .again = {palloc_array_of<int64>(arguments.size), 0},
+      .looked_at = 0,
+      .changed = false,
+  };
+  run(pull);
+  if (!pull.changed) unlock_consumer(consumer);
+  return pull.changed;
+}
+
+}  // namespace
+
+}  // namespace kanthorq
+
+using namespace kanthorq;
+
+KANTHORQ_FUNCTION(kanthorq_pull) {
+  PreventCommandIfReadOnly("kanthorq_pull()");
+  const PullArguments arguments = pull_arguments(fcinfo);
+  InitMaterializedSRF(fcinfo, 0);
+  auto* result = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
+  const int64 deadline = now_ms() + arguments.wait_ms;
+  with_worker(own_schema(fcinfo), text_argument(fcinfo, 0), RowExclusiveLock, ACL_UPDATE,
+              [&](const Consumer& consumer, const OpenStream& stream) {
+                MemoryContext look = AllocSetContextCreate(CurrentMemoryContext, "KanthorQ pull",
+                                                           ALLOCSET_DEFAULT_SIZES);
+                Poll poll(deadline);
+                for (bool done = false; !done;) {
+                  with_context(look, [&] { done = try_pull(consumer, stream, arguments, result); });
+                  MemoryContextReset(look);
+                  done = done || !poll.sleep();
+                }
+                MemoryContextDelete(look);
+              });
+  return Datum{0};
+}

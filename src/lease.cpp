@@ -1,0 +1,184 @@
+#include "lease.hpp"
+
+#include "core/positions.hpp"
+
+namespace kanthorq {
+
+namespace {
+
+using namespace lease_table;
+
+constexpr int64 free_slot = 0;
+
+Datum encoded(Positions positions) {
+  auto* bytes =
+      static_cast<bytea*>(palloc(VARHDRSZ + max_encoded_positions_bytes(positions.count)));
+  const std::size_t size = encode_positions(positions.values, positions.count,
+                                            reinterpret_cast<unsigned char*>(VARDATA(bytes)));
+  SET_VARSIZE(bytes, VARHDRSZ + size);
+  return PointerGetDatum(bytes);
+}
+
+Positions decoded(Datum value) {
+  bytea* bytes = DatumGetByteaPP(value);
+  const auto* data = reinterpret_cast<const unsigned char*>(VARDATA_ANY(bytes));
+  const std::size_t size = VARSIZE_ANY_EXHDR(bytes);
+  Positions positions{palloc_array_of<int64>(count_positions(data, size) + 1), 0};
+  PositionReader reader(data, size);
+  std::int64_t position = 0;
+  while (reader.next(position)) positions.values[positions.count++] = position;
+  return positions;
+}
+
+void update(Relation table, HeapTuple row, int64 lease, int64 until, Positions first,
+            Positions more) {
+  Datum values[columns] = {
+      0, 0, Int64GetDatum(lease), Int64GetDatum(until), encoded(first), encoded(more)};
+  bool nulls[columns] = {};
+  bool replace[columns] = {false, false, true, true, true, true};
+  CatalogTupleUpdate(table, &row->t_self,
+                     heap_modify_tuple(row, RelationGetDescr(table), values, nulls, replace));
+  CommandCounterIncrement();
+}
+
+void insert(Relation table, const Consumer& owner, int32 number_of_slot, int64 lease, int64 until,
+            Positions first, Positions more) {
+  Datum values[columns] = {text_datum(owner.name), Int32GetDatum(number_of_slot),
+                           Int64GetDatum(lease),   Int64GetDatum(until),
+                           encoded(first),         encoded(more)};
+  bool nulls[columns] = {};
+  CatalogTupleInsert(table, heap_form_tuple(RelationGetDescr(table), values, nulls));
+  CommandCounterIncrement();
+}
+
+template <typename Wanted>
+HeapTuple find_slot(Relation table, const Consumer& owner, Wanted wanted) {
+  ScanKeyData key = equals_text(consumer, owner.name);
+  HeapTuple found = nullptr;
+  for_rows(table, primary_key_index(table), &key, 1, [&](HeapTuple row) {
+    if (wanted(row)) found = heap_copytuple(row);
+    return found == nullptr;
+  });
+  return found;
+}
+
+int64 number_in(Relation table, HeapTuple row) {
+  return DatumGetInt64(row_value(table, row, number));
+}
+
+[[noreturn]] void raise_lease_lost(const Consumer& owner, int64 lease) {
+  ereport(ERROR,
+          (errcode(MAKE_SQLSTATE('K', 'Q', '0', '0', '1')),
+           errmsg("lease " INT64_FORMAT " of consumer \"%s\" is no longer held", lease,
+                  cstring_of(owner.name)),
+           errdetail("It was settled, or it ran out and its events were given on."),
+           errhint("Roll back what was done under it; its events come again unless they were "
+                   "settled.")));
+}
+
+}  // namespace
+
+namespace lease_table {
+
+Oid oid(Oid schema) { return own_table(schema, "kanthorq_delivery_lease"); }
+
+Lease read(Relation table, HeapTuple row) {
+  return {
+      .row = row,
+      .number = number_in(table, row),
+      .deadline = DatumGetInt64(row_value(table, row, deadline)),
+      .fresh = decoded(row_value(table, row, fresh)),
+      .again = decoded(row_value(table, row, again)),
+  };
+}
+
+}  // namespace lease_table
+
+int64 next_lease_number(int64 last) {
+  return Max(last + 1, GetCurrentTimestamp() + microseconds_from_1970_to_2000);
+}
+
+void open_lease(const Consumer& owner, int64 lease, int64 until, Positions first, Positions more) {
+  Relation table = table_open(oid(owner.schema), RowExclusiveLock);
+  int32 slots = 0;
+  HeapTuple free = find_slot(table, owner, [&](HeapTuple row) {
+    slots++;
+    return number_in(table, row) == free_slot;
+  });
+  if (free)
+    update(table, free, lease, until, first, more);
+  else
+    insert(table, owner, slots + 1, lease, until, first, more);
+  table_close(table, NoLock);
+}
+
+Lease lock_lease(const Consumer& owner, int64 lease, IfLocked if_locked) {
+  Lease locked{};
+  Relation table = table_open(oid(owner.schema), RowExclusiveLock);
+  HeapTuple row = find_slot(table, owner, [&](HeapTuple candidate) {
+    return lease != free_slot && number_in(table, candidate) == lease;
+  });
+  if (row) row = lock_row(table, row, if_locked);
+  // Whoever held the lock may have settled or collected the lease meanwhile, and the slot may even
+  // have the next lease in it.
+  if (row && number_in(table, row) == lease) locked = lease_table::read(table, row);
+  table_close(table, NoLock);
+  return locked;
+}
+
+Lease require_lease(const Consumer& owner, int64 lease) {
+  const Lease locked = lock_lease(owner, lease, IfLocked::wait);
+  if (!locked.row) raise_lease_lost(owner, lease);
+  return locked;
+}
+
+void shrink_lease(const Consumer& owner, const Lease& lease, Positions first, Positions more) {
+  Relation table = table_open(oid(owner.schema), RowExclusiveLock);
+  const bool done = first.count + more.count == 0;
+  update(table, lease.row, done ? free_slot : lease.number, done ? 0 : lease.deadline, first, more);
+  table_close(table, NoLock);
+}
+
+void extend_lease(const Consumer& owner, const Lease& lease, int64 until) {
+  Relation table = table_open(oid(owner.schema), RowExclusiveLock);
+  update(table, lease.row, lease.number, until, lease.fresh, lease.again);
+  table_close(table, NoLock);
+}
+
+Lease take_expired_lease(const Consumer& owner, int64 now) {
+  Lease taken{};
+  Relation table = table_open(oid(owner.schema), RowExclusiveLock);
+  const auto is_expired = [&](HeapTuple row) {
+    return number_in(table, row) != free_slot &&
+           DatumGetInt64(row_value(table, row, deadline)) <= now;
+  };
+  find_slot(table, owner, [&](HeapTuple row) {
+    if (!is_expired(row)) return false;
+    HeapTuple locked = lock_row(table, row, IfLocked::skip);
+    if (!locked || !is_expired(locked)) return false;
+    taken = lease_table::read(table, locked);
+    return true;
+  });
+  table_close(table, NoLock);
+  return taken;
+}
+
+void free_leases(const Consumer& owner) {
+  for_leases(owner, [&](const Lease& lease) {
+    shrink_lease(owner, lease, {}, {});
+    return true;
+  });
+}
+
+void delete_leases(Oid schema, std::string_view name) {
+  Relation table = table_open(oid(schema), RowExclusiveLock);
+  ScanKeyData key = equals_text(consumer, name);
+  for_rows(table, primary_key_index(table), &key, 1, [&](HeapTuple row) {
+    CatalogTupleDelete(table, &row->t_self);
+    return true;
+  });
+  CommandCounterIncrement();
+  table_close(table, NoLock);
+}
+
+}  // namespace kanthorq

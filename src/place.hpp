@@ -1,0 +1,25 @@
+// A consumer's place in its stream: the row of kanthorq_delivery_state. Read and written under
+// lock_consumer(), or read without it to see whether there is anything to do.
+#pragma once
+
+#include "consumer_table.hpp"
+#include "core/cursor.hpp"
+
+namespace kanthorq {
+
+struct PlaceInStream {
+  Cursor cursor;
+  LateWriter* late;
+  std::size_t late_count;
+  int64 last_lease;
+};
+
+PlaceInStream read_place(const Consumer& consumer);
+
+// Writes what differs from what is stored; false, with nothing written, where nothing does.
+bool write_place(const Consumer& consumer, const PlaceInStream& place);
+
+void create_place(Oid schema, std::string_view consumer, Cursor cursor);
+void delete_place(Oid schema, std::string_view consumer);
+
+}  // namespace kanthorq

@@ -1,0 +1,196 @@
+// kanthorq_horizon, and what the views show: cheap looks that may be taken every second.
+#include "consumer_table.hpp"
+#include "core/name.hpp"
+#include "fault.hpp"
+#include "lease.hpp"
+#include "place.hpp"
+#include "query.hpp"
+#include "scope.hpp"
+#include "stream_rows.hpp"
+#include "task.hpp"
+#include "time.hpp"
+#include "worker.hpp"
+#include "writers.hpp"
+
+namespace kanthorq {
+
+namespace {
+
+Datum writers_array(const OpenWriters& writers) {
+  Datum* values = palloc_array_of<Datum>(writers.count + 1);
+  for (std::size_t i = 0; i < writers.count; i++) values[i] = UInt64GetDatum(writers.txids[i]);
+  return PointerGetDatum(construct_array(values, static_cast<int>(writers.count), XID8OID,
+                                         sizeof(uint64), true, TYPALIGN_DOUBLE));
+}
+
+bool may_read(Relation table) {
+  return pg_class_aclcheck(RelationGetRelid(table), GetUserId(), ACL_SELECT) == ACLCHECK_OK &&
+         check_enable_rls(RelationGetRelid(table), InvalidOid, true) == RLS_NONE;
+}
+
+// The greatest id, by one step from the end of the primary key's index.
+NullableDatum newest_id(Relation table) {
+  NullableDatum newest{0, true};
+  Relation by = index_open(index_on(table, id_column), AccessShareLock);
+  TupleTableSlot* slot = table_slot_create(table, nullptr);
+  Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
+  IndexScanDesc scan = begin_index_scan(table, by, snapshot, 0);
+  index_rescan(scan, nullptr, 0, nullptr, 0);
+  if (index_getnext_slot(scan, BackwardScanDirection, slot))
+    newest = {text_datum(StreamRow{slot}.id()), false};
+  index_endscan(scan);
+  UnregisterSnapshot(snapshot);
+  ExecDropSingleTupleTableSlot(slot);
+  index_close(by, AccessShareLock);
+  return newest;
+}
+
+void put_row(FunctionCallInfo fcinfo, const NullableDatum* fields, int count) {
+  auto* result = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
+  Datum values[16];
+  bool nulls[16];
+  for (int i = 0; i < count; i++) {
+    values[i] = fields[i].value;
+    nulls[i] = fields[i].isnull;
+  }
+  tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+}
+
+NullableDatum bigint(int64 value) { return {Int64GetDatum(value), false}; }
+
+struct TaskCounts {
+  int64 retryable = 0;
+  int64 discarded = 0;
+  int64 cancelled = 0;
+};
+
+TaskCounts count_tasks(Relation table) {
+  TaskCounts counts;
+  for_rows(table, index_on(table, task_position_column), nullptr, 0, [&](HeapTuple row) {
+    const TaskState state = read_task(table, row).task.state;
+    if (is_due_state(state)) counts.retryable++;
+    if (state == TaskState::discarded) counts.discarded++;
+    if (state == TaskState::cancelled) counts.cancelled++;
+    CHECK_FOR_INTERRUPTS();
+    return true;
+  });
+  return counts;
+}
+
+struct LeaseCounts {
+  int64 running = 0;
+  int64 oldest = 0;  // its number, which is a time in microseconds
+};
+
+LeaseCounts count_leases(const Consumer& consumer) {
+  LeaseCounts counts;
+  for_leases(consumer, [&](const Lease& lease) {
+    counts.running += static_cast<int64>(lease.count());
+    if (counts.oldest == 0 || lease.number < counts.oldest) counts.oldest = lease.number;
+    return true;
+  });
+  return counts;
+}
+
+NullableDatum lag_time(const OpenStream& stream, int64 cursor, int64 last) {
+  NullableDatum age{0, true};
+  if (!may_read(stream.relation)) return age;
+  Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
+  for_positions(stream, snapshot, cursor, last, [&](const StreamRow& row) {
+    auto* interval = static_cast<Interval*>(palloc0(sizeof(Interval)));
+    interval->time = Max(now_ms() - DatumGetInt64(row.value(created_at_column)), 0) * 1000;
+    age = {IntervalPGetDatum(interval), false};
+    return false;
+  });
+  UnregisterSnapshot(snapshot);
+  return age;
+}
+
+void put_consumer(FunctionCallInfo fcinfo, const Consumer& consumer, const OpenStream& stream) {
+  const PlaceInStream place = read_place(consumer);
+  const int64 last = last_position(stream.position_sequence);
+  const TaskCounts tasks = count_tasks(consumer.table);
+  const LeaseCounts leases = count_leases(consumer);
+  const NullableDatum fields[] = {
+      bigint(place.cursor.position),
+      bigint(Max(last - place.cursor.position, 0)),
+      lag_time(stream, place.cursor.position, last),
+      bigint(leases.running),
+      bigint(tasks.retryable),
+      bigint(tasks.discarded),
+      bigint(tasks.cancelled),
+      leases.oldest > 0
+          ? NullableDatum{TimestampTzGetDatum(leases.oldest - microseconds_from_1970_to_2000),
+                          false}
+          : NullableDatum{0, true},
+  };
+  put_row(fcinfo, fields, lengthof(fields));
+}
+
+}  // namespace
+
+}  // namespace kanthorq
+
+using namespace kanthorq;
+
+KANTHORQ_FUNCTION(kanthorq_horizon) {
+  require_argument(fcinfo, 0, "stream");
+  InitMaterializedSRF(fcinfo, 0);
+  with_stream(own_schema(fcinfo), text_argument(fcinfo, 0), AccessShareLock,
+              [&](const OpenStream& stream) {
+                require_readable(stream);
+                const Datum writers = writers_array(open_writers(stream.relation));
+                with_spi([&] {
+                  ReadQuery query;
+                  query.add(
+                      "SELECT a.pid, p.gid, w.txid,"
+                      " COALESCE(a.xact_start, p.prepared), a.application_name, a.query"
+                      " FROM pg_catalog.unnest(",
+                      XID8ARRAYOID, writers,
+                      ") AS w(txid)"
+                      " LEFT JOIN pg_catalog.pg_stat_activity AS a"
+                      " ON a.backend_xid OPERATOR(pg_catalog.=) pg_catalog.xid(w.txid)"
+                      " LEFT JOIN pg_catalog.pg_prepared_xacts AS p"
+                      " ON p.transaction OPERATOR(pg_catalog.=) pg_catalog.xid(w.txid)"
+                      " ORDER BY w.txid");
+                  query.run_into(reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo));
+                });
+              });
+  return Datum{0};
+}
+
+// A stream or consumer that is dropped while the view is read is left out of it.
+KANTHORQ_FUNCTION(kanthorq_stream_status) {
+  InitMaterializedSRF(fcinfo, 0);
+  OpenStream stream;
+  if (!try_open_stream(own_schema(fcinfo), text_argument(fcinfo, 0), AccessShareLock, stream))
+    return Datum{0};
+  const Datum relation = ObjectIdGetDatum(RelationGetRelid(stream.relation));
+  const float4 estimate = stream.relation->rd_rel->reltuples;
+  const NullableDatum fields[] = {
+      {relation, false},
+      bigint(estimate < 0 ? 0 : static_cast<int64>(estimate)),
+      {DirectFunctionCall1(pg_total_relation_size, relation), false},
+      OidIsValid(stream.position_sequence) ? bigint(last_position(stream.position_sequence))
+                                           : NullableDatum{0, true},
+      may_read(stream.relation) ? newest_id(stream.relation) : NullableDatum{0, true},
+      {Int32GetDatum(static_cast<int32>(open_writers(stream.relation).count)), false},
+  };
+  put_row(fcinfo, fields, lengthof(fields));
+  table_close(stream.relation, NoLock);
+  return Datum{0};
+}
+
+KANTHORQ_FUNCTION(kanthorq_consumer_status) {
+  InitMaterializedSRF(fcinfo, 0);
+  Consumer consumer;
+  if (!try_open_consumer(own_schema(fcinfo), text_argument(fcinfo, 0), AccessShareLock, consumer))
+    return Datum{0};
+  OpenStream stream;
+  if (try_open_stream(consumer.schema, consumer.stream, AccessShareLock, stream)) {
+    put_consumer(fcinfo, consumer, stream);
+    table_close(stream.relation, NoLock);
+  }
+  table_close(consumer.table, NoLock);
+  return Datum{0};
+}

@@ -1,0 +1,148 @@
+#include "task.hpp"
+
+namespace kanthorq {
+
+namespace {
+
+// An event that fails for ever must not grow its row for ever.
+constexpr int max_errors = 16;
+constexpr int max_error_characters = 2000;
+
+void to_row(const Task& task, Datum* values, bool* nulls) {
+  const auto set = [&](AttrNumber column, NullableDatum value) {
+    values[column - 1] = value.value;
+    nulls[column - 1] = value.isnull;
+  };
+  set(task_position_column, {Int64GetDatum(task.position), false});
+  set(task_event_id_column, {task.event_id, false});
+  set(task_subject_column, {task.subject, false});
+  set(task_state_column, {text_datum(name_of(task.state)), false});
+  set(task_attempt_count_column, {Int16GetDatum(static_cast<int16>(task.attempt_count)), false});
+  set(task_schedule_at_column, task.schedule_at);
+  set(task_attempted_at_column, task.attempted_at);
+  set(task_error_column, {task.errors, false});
+  set(task_finalized_at_column, task.finalized_at);
+}
+
+HeapTuple form_row(Relation table, const Task& task) {
+  Datum values[task_columns];
+  bool nulls[task_columns];
+  to_row(task, values, nulls);
+  return heap_form_tuple(RelationGetDescr(table), values, nulls);
+}
+
+FoundTask find_by(Relation table, AttrNumber column, ScanKeyData key) {
+  HeapTuple row = first_row(table, index_on(table, column), &key, 1);
+  return row ? read_task(table, row) : FoundTask{};
+}
+
+Datum error_entry(int64 now, int attempt, std::string_view error) {
+  const int size = static_cast<int>(error.size());
+  const int kept = pg_mbcharcliplen(error.data(), size, max_error_characters);
+  JsonbParseState* state = nullptr;
+  const auto key = [&](std::string_view name) {
+    JsonbValue value;
+    value.type = jbvString;
+    value.val.string = {static_cast<int>(name.size()), const_cast<char*>(name.data())};
+    pushJsonbValue(&state, WJB_KEY, &value);
+  };
+  const auto number = [&](int64 value) {
+    JsonbValue entry;
+    entry.type = jbvNumeric;
+    entry.val.numeric = int64_to_numeric(value);
+    pushJsonbValue(&state, WJB_VALUE, &entry);
+  };
+  pushJsonbValue(&state, WJB_BEGIN_OBJECT, nullptr);
+  key("at");
+  number(now);
+  key("attempt");
+  number(attempt);
+  key("error");
+  JsonbValue text;
+  text.type = jbvString;
+  text.val.string = {kept, const_cast<char*>(error.data())};
+  pushJsonbValue(&state, WJB_VALUE, &text);
+  return JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, nullptr)));
+}
+
+Datum errors_with(Datum errors, Datum entry) {
+  Datum* values;
+  bool* nulls;
+  int count;
+  deconstruct_array(DatumGetArrayTypeP(errors), JSONBOID, -1, false, TYPALIGN_INT, &values, &nulls,
+                    &count);
+  const int kept = Min(count, max_errors - 1);
+  Datum* all = palloc_array_of<Datum>(kept + 1);
+  for (int i = 0; i < kept; i++) all[i] = values[count - kept + i];
+  all[kept] = entry;
+  return PointerGetDatum(construct_array(all, kept + 1, JSONBOID, -1, false, TYPALIGN_INT));
+}
+
+}  // namespace
+
+Task new_task(int64 position, std::string_view event_id, std::string_view subject) {
+  return {
+      .position = position,
+      .event_id = text_datum(event_id),
+      .subject = text_datum(subject),
+      .state = TaskState::available,
+      .attempt_count = 0,
+      .schedule_at = no_time,
+      .attempted_at = no_time,
+      .errors = PointerGetDatum(construct_empty_array(JSONBOID)),
+      .finalized_at = no_time,
+  };
+}
+
+FoundTask read_task(Relation table, HeapTuple row) {
+  const auto value = [&](AttrNumber column) { return row_value(table, row, column); };
+  Task task = {
+      .position = DatumGetInt64(value(task_position_column)),
+      .event_id = value(task_event_id_column),
+      .subject = value(task_subject_column),
+      .state = TaskState::available,
+      .attempt_count = DatumGetInt16(value(task_attempt_count_column)),
+      .schedule_at = nullable_row_value(table, row, task_schedule_at_column),
+      .attempted_at = nullable_row_value(table, row, task_attempted_at_column),
+      .errors = value(task_error_column),
+      .finalized_at = nullable_row_value(table, row, task_finalized_at_column),
+  };
+  if (!parse_task_state(view_of(DatumGetTextPP(value(task_state_column))), task.state))
+    elog(ERROR, "unknown state in table \"%s\"", RelationGetRelationName(table));
+  return {row, task};
+}
+
+FoundTask find_task(Relation table, int64 position) {
+  return find_by(table, task_position_column,
+                 compares_bigint(task_position_column, BTEqualStrategyNumber, F_INT8EQ, position));
+}
+
+FoundTask find_task_of_event(Relation table, std::string_view event_id) {
+  return find_by(table, task_event_id_column, equals_text(task_event_id_column, event_id));
+}
+
+void insert_task(Relation table, const Task& task) {
+  CatalogTupleInsert(table, form_row(table, task));
+  CommandCounterIncrement();
+}
+
+void change_task(Relation table, const FoundTask& found, const Task& task) {
+  CatalogTupleUpdate(table, &found.row->t_self, form_row(table, task));
+  CommandCounterIncrement();
+}
+
+void delete_task(Relation table, const FoundTask& found) {
+  CatalogTupleDelete(table, &found.row->t_self);
+  CommandCounterIncrement();
+}
+
+void fail_attempt(Task& task, int attempt_max, int64 now, int64 retry_at, std::string_view error) {
+  task.state = after_failure(task.attempt_count, attempt_max);
+  const bool again = task.state == TaskState::retryable;
+  task.schedule_at = again ? at_time(retry_at) : no_time;
+  task.finalized_at = again ? no_time : at_time(now);
+  if (!error.empty())
+    task.errors = errors_with(task.errors, error_entry(now, task.attempt_count, error));
+}
+
+}  // namespace kanthorq

@@ -1,0 +1,61 @@
+// The rows of kanthorq_consumer_<name>: events that are not simply waiting, running for the first
+// time or completed.
+//
+// A row in the state running belongs to the lease that the event is in, and is changed by whoever
+// holds the lock of the lease's row. All other rows are changed under lock_consumer().
+#pragma once
+
+#include "core/task_state.hpp"
+#include "rows.hpp"
+
+namespace kanthorq {
+
+enum TaskColumn : AttrNumber {
+  task_position_column = 1,
+  task_event_id_column,
+  task_subject_column,
+  task_state_column,
+  task_attempt_count_column,
+  task_schedule_at_column,  // null unless the event is to be delivered
+  task_attempted_at_column,
+  task_error_column,
+  task_finalized_at_column,
+};
+inline constexpr int task_columns = 9;
+
+struct Task {
+  int64 position;
+  Datum event_id;
+  Datum subject;
+  TaskState state;
+  int attempt_count;  // attempts made, the running one included
+  NullableDatum schedule_at;
+  NullableDatum attempted_at;
+  Datum errors;  // jsonb[], the newest last
+  NullableDatum finalized_at;
+};
+
+inline constexpr NullableDatum no_time{0, true};
+inline NullableDatum at_time(int64 milliseconds) { return {Int64GetDatum(milliseconds), false}; }
+
+// A task without a past.
+Task new_task(int64 position, std::string_view event_id, std::string_view subject);
+
+// Null where there is none. The row is for changing it later.
+struct FoundTask {
+  HeapTuple row;
+  Task task;
+};
+FoundTask find_task(Relation table, int64 position);
+FoundTask find_task_of_event(Relation table, std::string_view event_id);
+FoundTask read_task(Relation table, HeapTuple row);
+
+void insert_task(Relation table, const Task& task);
+void change_task(Relation table, const FoundTask& found, const Task& task);
+void delete_task(Relation table, const FoundTask& found);
+
+// Moves a task on after an attempt that failed at `now`: retryable with the next attempt at
+// `retry_at`, or discarded where `attempt_max` is reached. `error` is kept, if there is one.
+void fail_attempt(Task& task, int attempt_max, int64 now, int64 retry_at, std::string_view error);
+
+}  // namespace kanthorq

@@ -1,0 +1,75 @@
+#include "task_table.hpp"
+
+#include "core/name.hpp"
+#include "fault.hpp"
+#include "scope.hpp"
+#include "task.hpp"
+
+namespace kanthorq {
+
+namespace {
+
+const char* qualified_table(Oid schema, std::string_view consumer) {
+  return quote_qualified_identifier(get_namespace_name(schema),
+                                    table_name(consumer_table_prefix, consumer).c_str());
+}
+
+const char* part(std::string_view consumer, const char* what) {
+  return quote_identifier(cstring_of(part_name(consumer_table_prefix, consumer, what).view()));
+}
+
+void require_free_name(Oid schema, std::string_view consumer) {
+  const TableName table = table_name(consumer_table_prefix, consumer);
+  if (OidIsValid(get_relname_relid(table.c_str(), schema)))
+    ereport(ERROR, (errcode(ERRCODE_DUPLICATE_OBJECT),
+                    errmsg("table \"%s\" exists and is not the consumer's", table.c_str()),
+                    errdetail("No consumer \"%s\" is registered.", clipped(consumer)),
+                    errhint("Rename or drop the table, or choose another name for the consumer.")));
+}
+
+}  // namespace
+
+// An update changes state, attempts and times; none of them but schedule_at is in an index, and
+// room is left on the pages for it.
+void create_task_table(Oid schema, std::string_view consumer) {
+  require_free_name(schema, consumer);
+  with_spi([&] {
+    const char* table = qualified_table(schema, consumer);
+    run_definition(
+        psprintf("CREATE TABLE %s ("
+                 "position pg_catalog.int8 NOT NULL,"
+                 " event_id pg_catalog.varchar(64) COLLATE pg_catalog.\"C\" NOT NULL,"
+                 " subject pg_catalog.varchar(128) COLLATE pg_catalog.\"C\" NOT NULL,"
+                 " state pg_catalog.text COLLATE pg_catalog.\"C\" NOT NULL,"
+                 " attempt_count pg_catalog.int2 NOT NULL,"
+                 " schedule_at pg_catalog.int8,"
+                 " attempted_at pg_catalog.int8,"
+                 " attempted_error pg_catalog.jsonb[] NOT NULL,"
+                 " finalized_at pg_catalog.int8,"
+                 " CONSTRAINT %s PRIMARY KEY (event_id), CONSTRAINT %s UNIQUE (position))"
+                 " USING heap WITH (fillfactor = 70)",
+                 table, part(consumer, "pkey"), part(consumer, "position_key")));
+    run_definition(
+        psprintf("CREATE INDEX %s ON %s (schedule_at)", part(consumer, "schedule_at_idx"), table));
+    run_definition(psprintf("COMMENT ON TABLE %s IS %s", table,
+                            quote_literal_cstr(psprintf(
+                                "KanthorQ consumer \"%s\": its events that are retried, discarded, "
+                                "cancelled or delivered again; written by KanthorQ only",
+                                cstring_of(consumer)))));
+  });
+}
+
+void drop_task_table(Oid schema, std::string_view consumer) {
+  with_spi([&] { run_definition(psprintf("DROP TABLE %s", qualified_table(schema, consumer))); });
+}
+
+void forget_tasks(Relation table) {
+  for_rows(table, index_on(table, task_position_column), nullptr, 0, [&](HeapTuple row) {
+    if (read_task(table, row).task.state != TaskState::cancelled)
+      CatalogTupleDelete(table, &row->t_self);
+    CHECK_FOR_INTERRUPTS();
+    return true;
+  });
+}
+
+}  // namespace kanthorq

@@ -1,0 +1,16 @@
+// The table kanthorq_consumer_<name>: its definition.
+#pragma once
+
+#include "pg.hpp"
+
+namespace kanthorq {
+
+// Creates the table, owned by the caller. Raises 42710 where the name is taken.
+void create_task_table(Oid schema, std::string_view consumer);
+
+void drop_task_table(Oid schema, std::string_view consumer);
+
+// Deletes all tasks but the cancelled ones: those somebody decided about.
+void forget_tasks(Relation table);
+
+}  // namespace kanthorq

@@ -1,0 +1,213 @@
+// kanthorq_cancel, kanthorq_resume, kanthorq_task_state, kanthorq_tasks: one event's state.
+#include "array.hpp"
+#include "lease.hpp"
+#include "place.hpp"
+#include "query.hpp"
+#include "scope.hpp"
+#include "shape.hpp"
+#include "stream_rows.hpp"
+#include "task.hpp"
+#include "time.hpp"
+#include "worker.hpp"
+
+namespace kanthorq {
+
+namespace {
+
+bool holds(Positions positions, int64 position) {
+  return std::binary_search(positions.values, positions.values + positions.count, position);
+}
+
+// The lease that an event is in, as it is committed; no row where it is in none.
+Lease find_lease_of(const Consumer& consumer, int64 position) {
+  Lease found{};
+  for_leases(consumer, [&](const Lease& lease) {
+    if (holds(lease.fresh, position) || holds(lease.again, position)) found = lease;
+    return found.row == nullptr;
+  });
+  return found;
+}
+
+bool is_owed(const PlaceInStream& place, int64 position, std::uint64_t txid) {
+  for (std::size_t i = 0; i < place.late_count; i++) {
+    const LateWriter& late = place.late[i];
+    if (late.txid == txid && position > late.after && position <= late.upto) return true;
+  }
+  return false;
+}
+
+// Is the event still to be delivered for the first time?
+bool is_ahead(const PlaceInStream& place, int64 position, std::uint64_t txid) {
+  return position > place.cursor.position || is_owed(place, position, txid);
+}
+
+Positions without(Positions positions, int64 position) {
+  Positions rest{palloc_array_of<int64>(positions.count), 0};
+  for (std::size_t i = 0; i < positions.count; i++)
+    if (positions.values[i] != position) rest.values[rest.count++] = positions.values[i];
+  return rest;
+}
+
+void cancel_now(Task& task) {
+  task.state = TaskState::cancelled;
+  task.schedule_at = no_time;
+  task.finalized_at = at_time(now_ms());
+}
+
+// Takes the event out of its lease, so that the worker's ack of it counts as nothing. Returns
+// the lease's number, 0 where the worker is settling it at the moment: to wait for that would be to
+// wait for a transaction that may next wait for us, to pull again.
+int64 take_from_lease(const Consumer& consumer, int64 position) {
+  const Lease candidate = find_lease_of(consumer, position);
+  if (!candidate.row) return 0;
+  const Lease lease = lock_lease(consumer, candidate.number, IfLocked::skip);
+  if (!lease.row || !(holds(lease.fresh, position) || holds(lease.again, position))) return 0;
+  shrink_lease(consumer, lease, without(lease.fresh, position), without(lease.again, position));
+  return lease.number;
+}
+
+bool cancel_task(const Consumer& consumer, const FoundTask& found) {
+  if (!can_cancel(found.task.state)) return false;
+  Task task = found.task;
+  if (task.state == TaskState::running && !take_from_lease(consumer, task.position)) return false;
+  cancel_now(task);
+  change_task(consumer.table, find_task(consumer.table, task.position), task);
+  return true;
+}
+
+bool cancel_event(const Consumer& consumer, const StreamRow& row) {
+  const int64 position = row.position();
+  const FoundTask found = find_task(consumer.table, position);
+  if (found.row) return cancel_task(consumer, found);
+  Task task = new_task(position, row.id(), row.subject());
+  const int64 lease = take_from_lease(consumer, position);
+  if (lease > 0) {
+    task.attempt_count = 1;
+    task.attempted_at = at_time(lease / 1000);  // the number is the time of its pull
+  } else if (!is_ahead(read_place(consumer), position, row.txid())) {
+    return false;
+  }
+  cancel_now(task);
+  insert_task(consumer.table, task);
+  return true;
+}
+
+bool resume_event(const Consumer& consumer, const StreamRow& row) {
+  const FoundTask found = find_task(consumer.table, row.position());
+  if (!found.row || !can_resume(found.task.state)) return false;
+  if (is_ahead(read_place(consumer), row.position(), row.txid())) {
+    delete_task(consumer.table, found);  // it comes in its turn
+    return true;
+  }
+  Task task = found.task;
+  task.state = TaskState::available;
+  task.attempt_count = 0;
+  task.schedule_at = at_time(now_ms());
+  task.finalized_at = no_time;
+  change_task(consumer.table, found, task);
+  return true;
+}
+
+bool is_wanted(const Consumer& consumer, const StreamRow& row) {
+  return consumer.wants(row.subject()) && consumer.wants_metadata(row.value(metadata_column));
+}
+
+// Changes each event by `change(consumer, row)`; the ids of those for which it says true.
+template <typename Change>
+Datum change_events(FunctionCallInfo fcinfo, const char* function, Change change) {
+  require_argument(fcinfo, 0, "consumer");
+  const Elements ids = required_elements(fcinfo, 1, "ids", TEXTOID);
+  for (int i = 0; i < ids.count; i++)
+    require_event_id(view_of(DatumGetTextPP(ids.required(i))), ids.place(i));
+  PreventCommandIfReadOnly(function);
+  Datum* changed = palloc_array_of<Datum>(ids.count);
+  int count = 0;
+  with_worker(own_schema(fcinfo), text_argument(fcinfo, 0), RowExclusiveLock, ACL_UPDATE,
+              [&](const Consumer& opened, const OpenStream& stream) {
+                const Consumer consumer = lock_consumer(opened);
+                Snapshot newest = RegisterSnapshot(GetLatestSnapshot());
+                for (int i = 0; i < ids.count; i++) {
+                  bool moved = false;
+                  with_event(stream, newest, view_of(DatumGetTextPP(ids.values[i])),
+                             [&](const StreamRow& row) {
+                               moved = is_wanted(consumer, row) && change(consumer, row);
+                             });
+                  if (moved) changed[count++] = ids.values[i];
+                  CHECK_FOR_INTERRUPTS();
+                }
+                UnregisterSnapshot(newest);
+              });
+  return PointerGetDatum(construct_array(changed, count, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
+TaskState state_of(const Consumer& consumer, const StreamRow& row) {
+  const FoundTask found = find_task(consumer.table, row.position());
+  if (found.row) return found.task.state;
+  if (find_lease_of(consumer, row.position()).row) return TaskState::running;
+  return is_ahead(read_place(consumer), row.position(), row.txid()) ? TaskState::available
+                                                                    : TaskState::completed;
+}
+
+}  // namespace
+
+}  // namespace kanthorq
+
+using namespace kanthorq;
+
+KANTHORQ_FUNCTION(kanthorq_cancel) {
+  return change_events(fcinfo, "kanthorq_cancel()", cancel_event);
+}
+
+KANTHORQ_FUNCTION(kanthorq_resume) {
+  return change_events(fcinfo, "kanthorq_resume()", resume_event);
+}
+
+KANTHORQ_FUNCTION(kanthorq_task_state) {
+  const std::string_view id = text_argument(fcinfo, 1);
+  require_event_id(id, {"id"});
+  bool found = false;
+  TaskState state = TaskState::completed;
+  with_worker(own_schema(fcinfo), text_argument(fcinfo, 0), AccessShareLock, ACL_SELECT,
+              [&](const Consumer& consumer, const OpenStream& stream) {
+                Snapshot newest = RegisterSnapshot(GetLatestSnapshot());
+                with_event(stream, newest, id, [&](const StreamRow& row) {
+                  found = is_wanted(consumer, row);
+                  if (found) state = state_of(consumer, row);
+                });
+                UnregisterSnapshot(newest);
+              });
+  if (!found) PG_RETURN_NULL();
+  return text_datum(name_of(state));
+}
+
+KANTHORQ_FUNCTION(kanthorq_tasks) {
+  require_argument(fcinfo, 0, "consumer");
+  TaskState state;
+  if (!PG_ARGISNULL(1) && !parse_task_state(text_argument(fcinfo, 1), state))
+    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                    errmsg("invalid state \"%s\"", clipped(text_argument(fcinfo, 1))),
+                    errdetail("No event of a consumer is ever in it."),
+                    errhint("Use available, running, retryable, discarded or cancelled.")));
+  const int size = required_size(fcinfo, 2, 10000);
+  InitMaterializedSRF(fcinfo, 0);
+  auto* result = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
+  with_consumer(
+      own_schema(fcinfo), text_argument(fcinfo, 0), AccessShareLock, ACL_SELECT,
+      [&](const Consumer& consumer) {
+        with_spi([&] {
+          ReadQuery query;
+          query.add(psprintf(
+              "SELECT event_id::pg_catalog.text, subject::pg_catalog.text, state::pg_catalog.text,"
+              " attempt_count::pg_catalog.int2, schedule_at::pg_catalog.int8,"
+              " attempted_at::pg_catalog.int8, attempted_error::pg_catalog.jsonb[],"
+              " finalized_at::pg_catalog.int8"
+              " FROM %s WHERE true",
+              quoted_table_name(consumer.table)));
+          if (!PG_ARGISNULL(1))
+            query.add(" AND state OPERATOR(pg_catalog.=) ", TEXTOID, PG_GETARG_DATUM(1));
+          query.add(" ORDER BY event_id LIMIT ", INT4OID, Int32GetDatum(size));
+          query.run_into(result);
+        });
+      });
+  return Datum{0};
+}

@@ -1,0 +1,80 @@
+#include "unfinished.hpp"
+
+#include "lease.hpp"
+#include "place.hpp"
+#include "stream_rows.hpp"
+#include "task.hpp"
+
+namespace kanthorq {
+
+namespace {
+
+struct Question {
+  const Consumer& consumer;
+  const OpenStream& stream;
+  Snapshot snapshot;
+  std::string_view before_id;
+
+  bool concerns(const StreamRow& row) const {
+    return row.id() < before_id && consumer.wants(row.subject()) &&
+           consumer.wants_metadata(row.value(metadata_column));
+  }
+};
+
+bool has_task(const Question& asked) {
+  bool found = false;
+  ScanKeyData key;
+  ScanKeyInit(&key, task_event_id_column, BTLessStrategyNumber, F_TEXT_LT,
+              text_datum(asked.before_id));
+  Relation table = asked.consumer.table;
+  for_rows(table, index_on(table, task_event_id_column), &key, 1, [&](HeapTuple row) {
+    const TaskState state = read_task(table, row).task.state;
+    found = is_due_state(state) || state == TaskState::running;
+    CHECK_FOR_INTERRUPTS();
+    return !found;
+  });
+  return found;
+}
+
+// Events that are delivered again have a task row; these here have none.
+bool has_leased(const Question& asked) {
+  bool found = false;
+  for_leases(asked.consumer, [&](const Lease& lease) {
+    for (std::size_t i = 0; i < lease.fresh.count && !found; i++)
+      with_position(asked.stream, asked.snapshot, lease.fresh.values[i],
+                    [&](const StreamRow& row) { found = row.id() < asked.before_id; });
+    return !found;
+  });
+  return found;
+}
+
+// Rows in a range of positions that are still to be delivered; `txid` 0 means anybody's.
+bool has_waiting(const Question& asked, int64 after, int64 upto, std::uint64_t txid) {
+  bool found = false;
+  for_positions(asked.stream, asked.snapshot, after, upto, [&](const StreamRow& row) {
+    found = (txid == 0 || row.txid() == txid) && asked.concerns(row) &&
+            !find_task(asked.consumer.table, row.position()).row;
+    CHECK_FOR_INTERRUPTS();
+    return !found;
+  });
+  return found;
+}
+
+bool has_owed(const Question& asked, const PlaceInStream& place) {
+  for (std::size_t i = 0; i < place.late_count; i++)
+    if (has_waiting(asked, place.late[i].after, place.late[i].upto, place.late[i].txid))
+      return true;
+  return false;
+}
+
+}  // namespace
+
+bool has_unfinished(const Consumer& consumer, const OpenStream& stream, Snapshot snapshot,
+                    std::string_view before_id) {
+  const Question asked = {consumer, stream, snapshot, before_id};
+  const PlaceInStream place = read_place(consumer);
+  return has_task(asked) || has_leased(asked) || has_owed(asked, place) ||
+         has_waiting(asked, place.cursor.position, PG_INT64_MAX, 0);
+}
+
+}  // namespace kanthorq

@@ -1,0 +1,27 @@
+#include "worker.hpp"
+
+#include "shape.hpp"
+
+namespace kanthorq {
+
+// Positions must be handed out one by one and in order, and be found by index: see shape.cpp.
+void require_consumable(const OpenStream& stream) {
+  if (OidIsValid(stream.position_index) && hands_out_in_order(stream.position_sequence)) return;
+  ereport(
+      ERROR,
+      (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+       errmsg("cannot consume \"%s\": its column \"position\" was altered",
+              RelationGetRelationName(stream.relation)),
+       errdetail("It needs an index of its own, and an identity sequence with increment 1, cache "
+                 "1 and no cycle.")));
+}
+
+void require_readable(const OpenStream& stream) {
+  const Oid relation = RelationGetRelid(stream.relation);
+  const AclResult allowed = pg_class_aclcheck(relation, GetUserId(), ACL_SELECT);
+  if (allowed != ACLCHECK_OK)
+    aclcheck_error(allowed, OBJECT_TABLE, RelationGetRelationName(stream.relation));
+  require_no_row_security(stream.relation);
+}
+
+}  // namespace kanthorq

@@ -1,0 +1,29 @@
+// What the functions of a worker have in common: an open consumer and its open stream.
+#pragma once
+
+#include "consumer_table.hpp"
+#include "stream_table.hpp"
+
+namespace kanthorq {
+
+// Raises 42501 without SELECT on the stream's table, or where row security is in force there for
+// the current user: rows are read directly, and it must not be bypassed.
+void require_readable(const OpenStream& stream);
+
+// Raises 55000 where the column position was altered so that delivery could not be exact.
+void require_consumable(const OpenStream& stream);
+
+// Opens the consumer and its stream for a worker, and checks its privileges: `privilege` on the
+// consumer's table and SELECT on the stream's.
+template <typename Body>
+void with_worker(Oid schema, std::string_view name, LOCKMODE lock, AclMode privilege, Body body) {
+  with_consumer(schema, name, lock, privilege, [&](const Consumer& consumer) {
+    with_stream(schema, consumer.stream, AccessShareLock, [&](const OpenStream& stream) {
+      require_readable(stream);
+      require_consumable(stream);
+      body(consumer, stream);
+    });
+  });
+}
+
+}  // namespace kanthorq

@@ -1,0 +1,110 @@
+#include "client.hpp"
+
+#include <chrono>
+#include <thread>
+
+namespace stress {
+
+Micros now() {
+  return std::chrono::duration_cast<std::chrono::microseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+void pause_for(Micros time) { std::this_thread::sleep_for(std::chrono::microseconds(time)); }
+
+std::string Chance::ulid() {
+  static constexpr char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+  std::string ulid(26, '0');
+  std::uint64_t time = static_cast<std::uint64_t>(to_ms(now()));
+  for (int i = 9; i >= 0; i--, time >>= 5) ulid[i] = digits[time & 31];
+  for (int i = 10; i < 26; i++) ulid[i] = digits[engine_() >> 59];
+  return ulid;
+}
+
+std::string Result::bytes(int row, int column) const {
+  std::size_t size = 0;
+  std::unique_ptr<unsigned char, void (*)(void*)> raw(
+      PQunescapeBytea(reinterpret_cast<const unsigned char*>(text(row, column)), &size), PQfreemem);
+  return {reinterpret_cast<char*>(raw.get()), size};
+}
+
+Client::Client(const std::string& conninfo) : connection_(PQconnectdb(conninfo.c_str()), PQfinish) {
+  if (PQstatus(connection_.get()) != CONNECTION_OK)
+    throw std::runtime_error(PQerrorMessage(connection_.get()));
+  PQsetNoticeProcessor(
+      connection_.get(), [](void*, const char*) {}, nullptr);
+}
+
+Result Client::checked(PGresult* raw) {
+  Result result(raw);
+  const ExecStatusType status = PQresultStatus(raw);
+  if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK || status == PGRES_COPY_IN)
+    return result;
+  const char* state = PQresultErrorField(raw, PG_DIAG_SQLSTATE);
+  throw SqlError(state ? state : "08006", PQerrorMessage(connection_.get()));
+}
+
+Result Client::run(const std::string& sql, const std::vector<Parameter>& parameters) {
+  if (parameters.empty()) return checked(PQexec(connection_.get(), sql.c_str()));
+  std::vector<const char*> values;
+  for (const Parameter& parameter : parameters)
+    values.push_back(parameter ? parameter->c_str() : nullptr);
+  return checked(PQexecParams(connection_.get(), sql.c_str(), static_cast<int>(values.size()),
+                              nullptr, values.data(), nullptr, nullptr, 0));
+}
+
+void Client::copy_in(const std::string& sql, const std::string& data) {
+  run(sql);
+  PQputCopyData(connection_.get(), data.data(), static_cast<int>(data.size()));
+  PQputCopyEnd(connection_.get(), nullptr);
+  PGresult* first = PQgetResult(connection_.get());
+  while (PGresult* more = PQgetResult(connection_.get())) PQclear(more);
+  checked(first);
+}
+
+void Client::reset() {
+  if (PQtransactionStatus(connection_.get()) != PQTRANS_IDLE) run("ROLLBACK");
+}
+
+std::string hex_bytea(const std::string& bytes) {
+  static constexpr char digits[] = "0123456789abcdef";
+  std::string hex = "\\x";
+  for (unsigned char byte : bytes) {
+    hex += digits[byte >> 4];
+    hex += digits[byte & 15];
+  }
+  return hex;
+}
+
+std::string text_array(const std::vector<std::string>& elements) {
+  std::string array = "{";
+  for (const std::string& element : elements) {
+    if (array.size() > 1) array += ',';
+    array += '"';
+    for (char c : element) {
+      if (c == '"' || c == '\\') array += '\\';
+      array += c;
+    }
+    array += '"';
+  }
+  return array + '}';
+}
+
+std::vector<std::string> parse_plain_array(const std::string& array) {
+  std::vector<std::string> elements;
+  std::string element;
+  for (char c : array.substr(1)) {
+    if (c != ',' && c != '}') {
+      element += c;
+    } else if (!element.empty()) {
+      elements.push_back(element);
+      element.clear();
+    }
+  }
+  return elements;
+}
+
+std::string milliseconds(std::int64_t ms) { return std::to_string(ms) + " milliseconds"; }
+
+}  // namespace stress

@@ -1,0 +1,176 @@
+// What is tried, and what the clients write down of it while they try it.
+//
+// Each client appends to a log of its own, so none waits for another; the oracle reads the logs
+// when all clients have ended. A time called `sent` was taken before the statement went out, one
+// called `done` after its answer (of COMMIT, for a statement in a transaction) had come in.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <deque>
+#include <mutex>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "client.hpp"
+
+namespace stress {
+
+struct Subject {
+  const char* text;
+  bool filtered;  // does the filtered consumer want it
+};
+inline constexpr Subject subjects[] = {
+    {"order.created", true},          {"order.paid", true},      {"order.noise", false},
+    {"order.eu.created", true},       {"order.eu.noise", false}, {"user.eu.login", true},
+    {"user.us.login", false},         {"user.login", false},     {"user.eu.login.again", false},
+    {"-1002.subscription.new", false}};
+inline constexpr const char* filtered_includes = "{order.>,*.eu.*}";
+inline constexpr const char* filtered_excludes = "{order.noise,order.*.noise}";
+
+enum Stream { main_stream, noise_stream, stream_count };
+enum ConsumerNumber { everything, filtered, in_order, noise, consumer_count };
+
+struct ConsumerPlan {
+  const char* suffix;
+  Stream stream;
+  int attempt_max;
+  int workers;
+};
+inline constexpr ConsumerPlan plans[consumer_count] = {{"all", main_stream, 60, 4},
+                                                       {"filtered", main_stream, 3, 3},
+                                                       {"ordered", main_stream, 60, 3},
+                                                       {"noise", noise_stream, 5, 1}};
+
+enum class Outcome { open, committed, failed, unknown };
+
+struct Transaction {
+  std::atomic<Outcome> outcome = Outcome::open;
+  Micros commit_sent = 0;
+  Micros done = 0;
+};
+
+struct Event {
+  Stream stream;
+  int transaction;
+  bool kept;  // false where its statement or savepoint was rolled back
+  Micros sent;
+  std::string id;
+  int subject;
+  std::string body;  // begins with the publisher, the transaction, and the event in the log
+  std::string metadata;
+  std::optional<std::int64_t> created_at;
+};
+
+struct PublisherLog {
+  std::deque<Transaction> transactions;
+  std::deque<Event> events;
+};
+
+struct Delivered {
+  int attempt;
+  std::int64_t position;
+  std::string id, subject, body, metadata;
+  std::int64_t created_at;
+};
+
+// A transaction that a worker rolled back is written down too.
+struct Pull {
+  std::int64_t lease;
+  Micros sent, seen, done;
+  int visibility_ms;
+  bool committed;
+  std::vector<Delivered> events;
+};
+
+enum class Action { ack, nack, extend };
+enum class Answer { settled, refused, undone };
+
+struct Settlement {
+  Action action;
+  int pull;                 // in the log of the same worker
+  std::vector<int> events;  // those of the pull that it named and that were not settled before
+  std::int64_t count;       // how many there were, said the server; -1 where it said none
+  Micros sent, done;
+  std::int64_t delay_ms;  // of a nack: until the retry, at least; of an extend: until the deadline
+  Answer answer;
+  bool with_effect;
+};
+
+struct Change {
+  bool cancel;  // else resume
+  std::vector<std::string> changed;
+  Micros sent, done;
+};
+
+struct WorkerLog {
+  int consumer;
+  std::deque<Pull> pulls;
+  std::deque<Settlement> settlements;
+  std::deque<Change> changes;
+  std::int64_t empty_pulls = 0;
+};
+
+struct Prepared {
+  std::string gid;
+  Transaction* transaction;
+  Micros due;
+};
+
+// Counts of what happened, for the summary, and errors that nobody expected.
+struct Tally {
+  std::mutex mutex;
+  std::set<std::string> surprises;
+  int deadlocks = 0, serialization_failures = 0, prepared = 0;
+
+  void surprise(const std::string& what);
+  void retriable(const std::string& state);
+};
+
+struct World {
+  std::string conninfo;
+  std::uint64_t seed;
+  Micros until;
+
+  std::array<std::string, stream_count> stream_names;
+  std::array<std::string, stream_count> tables;
+  std::array<std::string, consumer_count> consumer_names;
+  std::string effects;
+
+  std::vector<PublisherLog> publishers;
+  std::deque<WorkerLog> workers;
+  Tally tally;
+
+  std::mutex mutex;  // of what follows
+  std::deque<Prepared> prepared;
+  std::deque<std::string> recent_ids;
+  std::array<std::deque<std::string>, consumer_count> cancelled_ids;
+
+  World(std::string connection, std::uint64_t seed, int publishers);
+  bool is_over() const { return now() >= until; }
+  void remember(const std::string& id);
+  std::string recent(Chance& chance);
+};
+
+inline bool wants(int consumer, const Event& event) {
+  return event.stream == plans[consumer].stream &&
+         (consumer != filtered || subjects[event.subject].filtered);
+}
+
+inline bool is_retriable(const SqlError& error) {
+  return error.state == "40001" || error.state == "40P01";
+}
+
+void set_up(World& world);
+void publish(World& world, int publisher);
+void resolve_prepared(World& world, Client& client, Chance& chance, bool all);
+void work(World& world, WorkerLog& log, int worker);
+// Consumes what is left. False where a consumer does not come to an end.
+bool drain(World& world, WorkerLog& log, int worker);
+
+// The name of the file's place in the log, as the body of each event has it.
+std::string body_of(int publisher, int transaction, int event, std::string_view rest);
+bool parse_body(const std::string& body, int& publisher, int& event);
+
+}  // namespace stress

@@ -1,0 +1,54 @@
+# An idle worker holds back no vacuum, and a shutdown does not wait for it.
+use strict;
+use warnings;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(time);
+use KanthorQ;
+
+my $node = new_node('wait');
+$node->safe_psql('postgres', q{
+    SELECT kanthorq_stream_create('orders');
+    SELECT kanthorq_consumer_create('worker', 'orders')});
+
+sub waiting { return "SELECT count(*) = $_[0] FROM pg_stat_activity WHERE query ~* '$_[1]' AND wait_event = 'Extension' AND pid <> pg_backend_pid()" }
+
+my $session = open_session($node);
+start_statement($session, q{CALL kanthorq_wait('worker', '10 minutes');});
+wait_for($node, waiting(1, 'CALL kanthorq_wait'));
+# Between two looks, which is nearly always, there is neither.
+wait_for($node, q{SELECT backend_xmin IS NULL AND backend_xid IS NULL FROM pg_stat_activity
+                  WHERE query ~ '^CALL kanthorq_wait'});
+is($node->safe_psql('postgres', q{
+        SELECT count(*) FROM generate_series(1, 50), pg_sleep(0.002),
+            LATERAL (SELECT pg_stat_clear_snapshot()) AS fresh,
+            LATERAL (SELECT backend_xid FROM pg_stat_activity WHERE query ~ '^CALL kanthorq_wait') a
+        WHERE a.backend_xid IS NOT NULL}), 0, 'waiting takes no transaction id');
+$node->safe_psql('postgres', q{SELECT kanthorq_publish('orders', 'order.created', '')});
+like(ask($session, "SELECT 'returned';"), qr/returned/, 'kanthorq_wait() returns when there is work');
+
+is($node->safe_psql('postgres', q{SELECT count(*) FROM kanthorq_pull('worker')}), 1, 'and there is');
+
+# Cancel and statement_timeout end a wait; the session goes on.
+start_statement($session, q{CALL kanthorq_wait('worker', '10 minutes');});
+wait_for($node, waiting(1, 'CALL kanthorq_wait'));
+$node->safe_psql('postgres', q{SELECT pg_cancel_backend(pid) FROM pg_stat_activity
+                               WHERE query ~ '^CALL kanthorq_wait'});
+like(ask($session, "SELECT 'alive';"), qr/alive/, 'a cancelled wait leaves the session usable');
+like(ask($session, q{SET statement_timeout = '100ms'; CALL kanthorq_wait('worker', '10 minutes');}),
+    qr/statement timeout/, 'statement_timeout ends a wait');
+like(ask($session, q{SELECT count(*) FROM kanthorq_pull('worker', wait => '10 minutes');}),
+    qr/statement timeout/, 'and the wait of a pull');
+ask($session, 'RESET statement_timeout;');
+
+# A fast shutdown ends waiting workers.
+my $other = open_session($node);
+start_statement($session, q{CALL kanthorq_wait('worker', '10 minutes');});
+start_statement($other, q{SELECT kanthorq_pull('worker', wait => '10 minutes');});
+wait_for($node, waiting(2, 'kanthorq'));
+my $started = time;
+$node->stop('fast');
+cmp_ok(time - $started, '<', 30, 'a fast shutdown does not wait for waiting workers');
+close_session($_) for $session, $other;
+done_testing();
