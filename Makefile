@@ -47,7 +47,7 @@ EXTRA_CLEAN = sql/kanthorq--$(EXTVERSION).sql
 
 # The regression tests, in the order of an event's life.
 REGRESS = create_extension schema validators ids encoding stream adoption publish publish_many insert \
-	paths duplicates events removal hostile consumer pull ack retry cancel retention seek wait \
+	paths duplicates events removal hostile consumer consumer_altered pull ack retry cancel retention seek wait \
 	consumer_privileges views consumer_errors errors quickstart drop_extension
 
 # Interleavings of several sessions; make installcheck runs them, too.

@@ -213,6 +213,7 @@ KANTHORQ_FUNCTION(kanthorq_consumer_create) {
   lock_consumer_name(schema, name);
   with_stream(schema, stream_name, AccessShareLock, [&](const OpenStream& stream) {
     require_readable(stream);
+    require_consumable(stream);
     HeapTuple row = find_consumer(schema, name);
     if (row) {
       result = existing(schema, name, row, wanted);

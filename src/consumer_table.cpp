@@ -3,6 +3,7 @@
 #include "core/name.hpp"
 #include "fault.hpp"
 #include "stream_table.hpp"
+#include "task_table.hpp"
 
 namespace kanthorq {
 
@@ -49,9 +50,14 @@ Consumer read_definition(Oid schema, HeapTuple row) {
 
 }  // namespace
 
+// Frees what it makes: a pull may look at a hundred thousand rows.
 bool Consumer::wants_metadata(Datum metadata) const {
-  return !metadata_contains || DatumGetBool(DirectFunctionCall2(jsonb_contains, metadata,
-                                                                JsonbPGetDatum(metadata_contains)));
+  if (!metadata_contains) return true;
+  Jsonb* whole = DatumGetJsonbP(metadata);
+  const bool wanted = DatumGetBool(DirectFunctionCall2(jsonb_contains, JsonbPGetDatum(whole),
+                                                       JsonbPGetDatum(metadata_contains)));
+  if (JsonbPGetDatum(whole) != metadata) pfree(whole);
+  return wanted;
 }
 
 HeapTuple find_consumer(Oid schema, std::string_view name) {
@@ -69,7 +75,7 @@ bool try_open_consumer(Oid schema, std::string_view name, LOCKMODE lock, Consume
   HeapTuple row = OidIsValid(oid) ? find_consumer(schema, name) : nullptr;
   if (!row) return false;
   consumer = read_definition(schema, row);
-  consumer.table = table_open(oid, NoLock);
+  consumer.table = relation_open(oid, NoLock);  // whatever has the name
   return true;
 }
 
@@ -77,6 +83,13 @@ Consumer open_consumer(Oid schema, std::string_view name, LOCKMODE lock, AclMode
   require_name(name);
   Consumer consumer;
   if (!try_open_consumer(schema, name, lock, consumer)) raise_no_such_consumer(schema, name);
+  const char* difference = task_table_difference(consumer.table);
+  if (difference)
+    ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                    errmsg("table \"%s\" is no longer the consumer's",
+                           RelationGetRelationName(consumer.table)),
+                    errdetail("%s", difference),
+                    errhint("Undo the change, or drop the consumer and create it again.")));
   const AclResult allowed =
       privilege == ACL_NO_RIGHTS
           ? ACLCHECK_OK

@@ -52,7 +52,7 @@ template <typename Body>
 void with_consumer(Oid schema, std::string_view name, LOCKMODE lock, AclMode privilege, Body body) {
   const Consumer consumer = open_consumer(schema, name, lock, privilege);
   body(consumer);
-  table_close(consumer.table, NoLock);
+  relation_close(consumer.table, NoLock);
 }
 
 // Waits until no other transaction moves this consumer's cursor or changes its settled tasks, and

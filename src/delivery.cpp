@@ -129,8 +129,10 @@ void deliver_expired(Pull& pull) {
     if (!lease.row) return;
     pull.changed = true;
     for (std::size_t i = 0; i < lease.again.count; i++) collect_again(pull, lease.again.values[i]);
-    for (std::size_t i = 0; i < lease.fresh.count; i++)
+    for (std::size_t i = 0; i < lease.fresh.count; i++) {
       collect_fresh(pull, lease, lease.fresh.values[i]);
+      CHECK_FOR_INTERRUPTS();
+    }
     shrink_lease(pull.consumer, lease, {}, {});
     CHECK_FOR_INTERRUPTS();
   }
@@ -282,6 +284,15 @@ void open_lease_of(Pull& pull) {
 // The number of events that were delivered.
 std::size_t run(Pull& pull) {
   pull.ceiling = last_position(pull.stream.position_sequence);
+  if (pull.ceiling < pull.place.cursor.ceiling)
+    ereport(
+        ERROR,
+        (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+         errmsg("the positions of stream \"%s\" were set back", cstring_of(pull.consumer.stream)),
+         errdetail("The last one handed out is " INT64_FORMAT
+                   "; the consumer has seen that it was " INT64_FORMAT ".",
+                   pull.ceiling, pull.place.cursor.ceiling),
+         errhint("Set the sequence of the column \"position\" forward again, or seek.")));
   pull.writers = open_writers(pull.stream.relation);
   pull.snapshot = RegisterSnapshot(GetLatestSnapshot());
   deliver_expired(pull);
@@ -320,6 +331,7 @@ bool owes_ended_writer(const PlaceInStream& place, const OpenWriters& writers) {
 bool has_ahead(const Consumer& consumer, const OpenStream& stream) {
   const PlaceInStream place = read_place(consumer);
   const int64 last = last_position(stream.position_sequence);
+  if (last < place.cursor.ceiling) return true;  // set back, which a pull tells
   const bool behind = last > place.cursor.position;
   if (behind && !consumer.ordered) return true;
   if (!behind && place.late_count == 0) return false;

@@ -8,6 +8,14 @@ Oid own_table(Oid schema, const char* name) {
   return table;
 }
 
+// Is it in the order of the column's type: ascending, nulls last, by the default operators and the
+// column's own collation?
+static bool is_in_natural_order(Relation index, Form_pg_attribute column) {
+  const Oid operators = GetDefaultOpClass(column->atttypid, BTREE_AM_OID);
+  return index->rd_indoption[0] == 0 && index->rd_indcollation[0] == column->attcollation &&
+         index->rd_opfamily[0] == get_opclass_family(operators);
+}
+
 Oid find_index_on(Relation table, AttrNumber column) {
   Oid found = InvalidOid;
   List* indexes = RelationGetIndexList(table);
@@ -17,7 +25,9 @@ Oid find_index_on(Relation table, AttrNumber column) {
     const bool ordinary = RelationGetIndexExpressions(index) == NIL &&
                           RelationGetIndexPredicate(index) == NIL && index->rd_index->indisvalid &&
                           index->rd_rel->relam == BTREE_AM_OID;
-    if (ordinary && index->rd_index->indkey.values[0] == column) found = RelationGetRelid(index);
+    if (!OidIsValid(found) && ordinary && index->rd_index->indkey.values[0] == column &&
+        is_in_natural_order(index, TupleDescAttr(RelationGetDescr(table), column - 1)))
+      found = RelationGetRelid(index);
     index_close(index, AccessShareLock);
   }
   list_free(indexes);

@@ -44,14 +44,17 @@ inline HeapTuple first_row(Relation table, Oid index, ScanKeyData* keys, int cou
 enum class IfLocked { wait, skip };
 HeapTuple lock_row(Relation table, HeapTuple row, IfLocked if_locked = IfLocked::wait);
 
-// The ordinary index of `table` whose first column is `column`; invalid, or for index_on() an
-// internal error, where there is none.
+// The ordinary index of `table` whose first column is `column`, in the order of its type; invalid,
+// or for index_on() an internal error, where there is none.
 Oid find_index_on(Relation table, AttrNumber column);
 Oid index_on(Relation table, AttrNumber column);
 
 inline Datum row_value(Relation table, HeapTuple row, AttrNumber column) {
   bool is_null;
-  return heap_getattr(row, column, RelationGetDescr(table), &is_null);
+  const Datum value = heap_getattr(row, column, RelationGetDescr(table), &is_null);
+  if (is_null)
+    elog(ERROR, "null in column %d of table \"%s\"", column, RelationGetRelationName(table));
+  return value;
 }
 
 inline NullableDatum nullable_row_value(Relation table, HeapTuple row, AttrNumber column) {

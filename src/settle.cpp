@@ -26,6 +26,7 @@ Positions positions_of(const OpenStream& stream, const Elements& ids) {
   for (int i = 0; i < ids.count; i++) {
     const std::string_view id = view_of(DatumGetTextPP(ids.required(i)));
     require_event_id(id, ids.place(i));
+    CHECK_FOR_INTERRUPTS();
     with_event(stream, newest, id,
                [&](const StreamRow& row) { positions.values[positions.count++] = row.position(); });
   }
@@ -62,7 +63,10 @@ int64 settle(FunctionCallInfo fcinfo, const Consumer& consumer, const OpenStream
   const Positions wanted = ids.given ? positions_of(stream, ids) : Positions{};
   const Split first = split(lease.fresh, ids.given ? &wanted : nullptr);
   const Split more = split(lease.again, ids.given ? &wanted : nullptr);
-  for (std::size_t i = 0; i < first.chosen.count; i++) fresh(first.chosen.values[i]);
+  for (std::size_t i = 0; i < first.chosen.count; i++) {
+    fresh(first.chosen.values[i]);
+    CHECK_FOR_INTERRUPTS();
+  }
   for (std::size_t i = 0; i < more.chosen.count; i++) {
     const FoundTask found = find_task(consumer.table, more.chosen.values[i]);
     if (found.row) again(found);

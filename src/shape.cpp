@@ -165,6 +165,7 @@ const char* kind_difference(Relation table) {
     Form_pg_attribute found = TupleDescAttr(descriptor, i);
     if (found->atttypid != wanted.type || found->attcollation != wanted.collation)
       return psprintf("Its column \"%s\" is not of the type %s.", wanted.name, wanted.definition);
+    if (!found->attnotnull) return psprintf("Its column \"%s\" may be null.", wanted.name);
   }
   return nullptr;
 }
@@ -176,7 +177,6 @@ const char* definition_difference(TupleDesc descriptor) {
     Form_pg_attribute found = TupleDescAttr(descriptor, i);
     if (found->atttypmod != wanted.typmod || found->attgenerated != '\0')
       return psprintf("Its column \"%s\" is not of the type %s.", wanted.name, wanted.definition);
-    if (!found->attnotnull) return psprintf("Its column \"%s\" may be null.", wanted.name);
   }
   if (TupleDescAttr(descriptor, position_column - 1)->attidentity != ATTRIBUTE_IDENTITY_ALWAYS)
     return "Its column \"position\" is not generated always as identity.";

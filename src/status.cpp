@@ -8,6 +8,7 @@
 #include "scope.hpp"
 #include "stream_rows.hpp"
 #include "task.hpp"
+#include "task_table.hpp"
 #include "time.hpp"
 #include "worker.hpp"
 #include "writers.hpp"
@@ -159,7 +160,8 @@ KANTHORQ_FUNCTION(kanthorq_horizon) {
   return Datum{0};
 }
 
-// A stream or consumer that is dropped while the view is read is left out of it.
+// A stream or consumer that is dropped while the view is read, or whose table was altered so that
+// it can't be used, is left out of it.
 KANTHORQ_FUNCTION(kanthorq_stream_status) {
   InitMaterializedSRF(fcinfo, 0);
   OpenStream stream;
@@ -187,10 +189,11 @@ KANTHORQ_FUNCTION(kanthorq_consumer_status) {
   if (!try_open_consumer(own_schema(fcinfo), text_argument(fcinfo, 0), AccessShareLock, consumer))
     return Datum{0};
   OpenStream stream;
-  if (try_open_stream(consumer.schema, consumer.stream, AccessShareLock, stream)) {
+  const bool intact = task_table_difference(consumer.table) == nullptr;
+  if (intact && try_open_stream(consumer.schema, consumer.stream, AccessShareLock, stream)) {
     put_consumer(fcinfo, consumer, stream);
     table_close(stream.relation, NoLock);
   }
-  table_close(consumer.table, NoLock);
+  relation_close(consumer.table, NoLock);
   return Datum{0};
 }

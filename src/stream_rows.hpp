@@ -14,7 +14,9 @@ struct StreamRow {
 
   Datum value(AttrNumber column) const {
     bool is_null;
-    return slot_getattr(slot, column, &is_null);
+    const Datum value = slot_getattr(slot, column, &is_null);
+    if (is_null) elog(ERROR, "null in column %d of a stream", column);
+    return value;
   }
   int64 position() const { return DatumGetInt64(value(position_column)); }
   std::uint64_t txid() const { return DatumGetUInt64(value(txid_column)); }

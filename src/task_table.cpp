@@ -27,7 +27,65 @@ void require_free_name(Oid schema, std::string_view consumer) {
                     errhint("Rename or drop the table, or choose another name for the consumer.")));
 }
 
+struct TaskColumnType {
+  const char* name;
+  Oid type;
+  Oid collation;
+  bool may_be_null;
+};
+
+constexpr TaskColumnType task_column_types[task_columns] = {
+    {"position", INT8OID, InvalidOid, false},
+    {"event_id", VARCHAROID, C_COLLATION_OID, false},
+    {"subject", VARCHAROID, C_COLLATION_OID, false},
+    {"state", TEXTOID, C_COLLATION_OID, false},
+    {"attempt_count", INT2OID, InvalidOid, false},
+    {"schedule_at", INT8OID, InvalidOid, true},
+    {"attempted_at", INT8OID, InvalidOid, true},
+    {"attempted_error", JSONBARRAYOID, InvalidOid, false},
+    {"finalized_at", INT8OID, InvalidOid, true},
+};
+
+bool is_as_created(Form_pg_attribute found, const TaskColumnType& wanted) {
+  return !found->attisdropped && strcmp(NameStr(found->attname), wanted.name) == 0 &&
+         found->atttypid == wanted.type && found->attcollation == wanted.collation &&
+         found->attgenerated == '\0' && (wanted.may_be_null || found->attnotnull);
+}
+
+// Rows are indexed without an executor, which expressions, predicates and deferred checks need.
+bool has_ordinary_indexes_only(Relation table) {
+  bool ordinary = true;
+  List* indexes = RelationGetIndexList(table);
+  ListCell* cell;
+  foreach (cell, indexes) {
+    Relation index = index_open(lfirst_oid(cell), AccessShareLock);
+    ordinary = ordinary && RelationGetIndexExpressions(index) == NIL &&
+               RelationGetIndexPredicate(index) == NIL && !index->rd_index->indisexclusion &&
+               index->rd_index->indimmediate;
+    index_close(index, AccessShareLock);
+  }
+  list_free(indexes);
+  return ordinary;
+}
+
 }  // namespace
+
+const char* task_table_difference(Relation table) {
+  if (table->rd_rel->relkind != RELKIND_RELATION || table->rd_rel->relispartition ||
+      table->rd_tableam != GetHeapamTableAmRoutine())
+    return "It is not an ordinary table.";
+  TupleDesc descriptor = RelationGetDescr(table);
+  if (descriptor->natts != task_columns) return "Columns were added to it.";
+  for (int i = 0; i < task_columns; i++)
+    if (!is_as_created(TupleDescAttr(descriptor, i), task_column_types[i]))
+      return psprintf("Its column \"%s\" was changed.", task_column_types[i].name);
+  for (AttrNumber column : {task_position_column, task_event_id_column, task_schedule_at_column})
+    if (!OidIsValid(find_index_on(table, column)))
+      return psprintf("Its index on \"%s\" is missing.", task_column_types[column - 1].name);
+  if (!has_ordinary_indexes_only(table))
+    return "It has an index on an expression, with a condition, or with deferred checks.";
+  return nullptr;
+}
 
 // An update changes state, attempts and times; none of them but schedule_at is in an index, and
 // room is left on the pages for it.

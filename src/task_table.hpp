@@ -10,6 +10,11 @@ void create_task_table(Oid schema, std::string_view consumer);
 
 void drop_task_table(Oid schema, std::string_view consumer);
 
+// What tells this table from a consumer's, as a sentence; null where nothing does. Its rows are
+// read and written by column number and without a query, so the owner's DDL must not have changed
+// it.
+const char* task_table_difference(Relation table);
+
 // Deletes all tasks but the cancelled ones: those somebody decided about.
 void forget_tasks(Relation table);
 
