@@ -40,8 +40,8 @@ struct Consumer {
 HeapTuple find_consumer(Oid schema, std::string_view name);
 
 // Opens the consumer with a lock on its table that is kept to the end of the transaction. Raises
-// 22023 for what is no name, 42704 where there is no such consumer, 42501 without `privilege` on
-// its table.
+// 22023 for what is no name, 42704 where there is no such consumer, 55000 where its table was
+// altered, 42501 without `privilege` on it.
 Consumer open_consumer(Oid schema, std::string_view name, LOCKMODE lock, AclMode privilege);
 
 // The same without a look at privileges, but false, with nothing open, where there is no such

@@ -230,10 +230,6 @@ Positions cancelled_ahead(const Pull& pull, int64 upto) {
   return cancelled;
 }
 
-bool holds(Positions positions, int64 position) {
-  return std::binary_search(positions.values, positions.values + positions.count, position);
-}
-
 // How far this pull may read: an ordered consumer stays below what open writers may still commit.
 int64 reading_limit(const Pull& pull) {
   return pull.consumer.ordered

@@ -19,6 +19,11 @@ struct Positions {
   std::size_t count;
 };
 
+// Is it one of them? They are ascending.
+inline bool holds(Positions positions, int64 position) {
+  return std::binary_search(positions.values, positions.values + positions.count, position);
+}
+
 struct Lease {
   HeapTuple row;
   int64 number;

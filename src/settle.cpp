@@ -15,10 +15,6 @@ namespace kanthorq {
 
 namespace {
 
-bool holds(Positions positions, int64 position) {
-  return std::binary_search(positions.values, positions.values + positions.count, position);
-}
-
 // The positions of these events, ascending, each once; ids that are in no event are left out.
 Positions positions_of(const OpenStream& stream, const Elements& ids) {
   Positions positions{palloc_array_of<int64>(ids.count), 0};

@@ -14,10 +14,6 @@ namespace kanthorq {
 
 namespace {
 
-bool holds(Positions positions, int64 position) {
-  return std::binary_search(positions.values, positions.values + positions.count, position);
-}
-
 // The lease that an event is in, as it is committed; no row where it is in none.
 Lease find_lease_of(const Consumer& consumer, int64 position) {
   Lease found{};

@@ -21,7 +21,7 @@ wait_for($node, waiting(1, 'CALL kanthorq_wait'));
 wait_for($node, q{SELECT backend_xmin IS NULL AND backend_xid IS NULL FROM pg_stat_activity
                   WHERE query ~ '^CALL kanthorq_wait'});
 is($node->safe_psql('postgres', q{
-        SELECT count(*) FROM generate_series(1, 50), pg_sleep(0.002),
+        SELECT count(*) FROM generate_series(1, 500),
             LATERAL (SELECT pg_stat_clear_snapshot()) AS fresh,
             LATERAL (SELECT backend_xid FROM pg_stat_activity WHERE query ~ '^CALL kanthorq_wait') a
         WHERE a.backend_xid IS NOT NULL}), 0, 'waiting takes no transaction id');
