@@ -35,9 +35,12 @@ OBJS = \
 	src/task.o \
 	src/worker.o \
 	src/writers.o \
+	src/idle.o \
 	src/delivery.o \
+	src/pull.o \
 	src/settle.o \
 	src/tasks.o \
+	src/wake.o \
 	src/wait.o \
 	src/status.o \
 	src/unfinished.o

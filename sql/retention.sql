@@ -34,4 +34,25 @@ SELECT kanthorq_nack('retention', lease) FROM kanthorq_delivery_lease WHERE cons
 SELECT count(*) FROM kanthorq_tasks('retention', 'retryable');
 SELECT count(*) FROM kanthorq_pull('retention');
 
+-- A removed event's discarded task stays as history; its id may be published again, and that event fails
+-- on its own account: by a refusal, by a lease that runs out, by being cancelled.
+SELECT kanthorq_consumer_alter('retention', attempt_max => 1::smallint) IS NOT NULL;
+CREATE FUNCTION pg_temp.publish_again() RETURNS text LANGUAGE sql AS $$
+    SELECT kanthorq_event_remove('retention', '{00000000000000000000000001}');
+    SELECT kanthorq_publish('retention', 'wanted', '', id => '00000000000000000000000001')
+$$;
+SELECT pg_temp.publish_again();
+SELECT count(kanthorq_nack('retention', lease, error => 'first')) FROM kanthorq_pull('retention');
+SELECT pg_temp.publish_again();
+SELECT count(kanthorq_nack('retention', lease, error => 'second')) FROM kanthorq_pull('retention');
+SELECT pg_temp.publish_again();
+SELECT count(*) FROM kanthorq_pull('retention', visibility_timeout => '1 ms');
+SELECT pg_sleep(0.005);
+SELECT count(*) FROM kanthorq_pull('retention');
+SELECT pg_temp.publish_again();
+SELECT kanthorq_cancel('retention', '{00000000000000000000000001}');
+SELECT state, attempt_count, attempted_error[1] ->> 'error' AS error FROM kanthorq_tasks('retention')
+    ORDER BY state, attempted_error[1] ->> 'error';
+SELECT kanthorq_task_state('retention', '00000000000000000000000001');
+
 SELECT kanthorq_stream_drop('retention', 'retention');

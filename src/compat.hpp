@@ -112,4 +112,26 @@ inline IndexScanDesc begin_index_scan(Relation table, Relation index, Snapshot s
 #endif
 }
 
+// 17: memory that is shared without preloading; null before.
+inline void* named_memory(const char* name, std::size_t size, void (*initialize)(void* memory)) {
+#if PG_VERSION_NUM >= 170000
+  bool found = false;
+  return GetNamedDSMSegment(name, size, initialize, &found);
+#else
+  (void)name, (void)size, (void)initialize;
+  return nullptr;
+#endif
+}
+
+// 17: wait events of extensions have names.
+inline uint32 wait_event() {
+#if PG_VERSION_NUM >= 170000
+  static uint32 event;
+  if (event == 0) event = WaitEventExtensionNew("KanthorqWait");
+  return event;
+#else
+  return PG_WAIT_EXTENSION;
+#endif
+}
+
 }  // namespace kanthorq

@@ -14,6 +14,7 @@
 #include "task.hpp"
 #include "task_table.hpp"
 #include "time.hpp"
+#include "wake.hpp"
 #include "worker.hpp"
 #include "writers.hpp"
 
@@ -307,6 +308,7 @@ KANTHORQ_FUNCTION(kanthorq_consumer_seek) {
                 free_leases(consumer);
                 forget_tasks(consumer.table);
                 CommandCounterIncrement();
+                wake_at_commit(consumer.stream);
                 position = start.position;
               });
   PG_RETURN_INT64(position);

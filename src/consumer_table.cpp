@@ -38,6 +38,7 @@ Consumer definition_of(Oid schema, Relation registry, HeapTuple row) {
       .visibility_ms = DatumGetInt64(value(consumer_visibility_column)),
       .ordered = DatumGetBool(value(consumer_ordered_column)),
       .table = nullptr,
+      .version = HeapTupleHeaderGetRawXmin(row->t_data),
   };
 }
 

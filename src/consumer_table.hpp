@@ -30,7 +30,8 @@ struct Consumer {
   int attempt_max;
   int64 visibility_ms;
   bool ordered;
-  Relation table;  // of its tasks
+  Relation table;         // of its tasks
+  TransactionId version;  // who wrote this definition: another one may differ
 
   bool wants(std::string_view subject) const { return selection.selects(subject); }
   bool wants_metadata(Datum metadata) const;

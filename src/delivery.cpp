@@ -1,4 +1,4 @@
-// kanthorq_pull: exact delivery.
+// Exact delivery.
 //
 // Positions are handed out before commit, and commits come in another order, so remembering "I have
 // seen everything up to 100" would miss 90 if its transaction commits later. A publisher holds the
@@ -17,12 +17,9 @@
 #include "fault.hpp"
 #include "lease.hpp"
 #include "place.hpp"
-#include "scope.hpp"
 #include "stream_rows.hpp"
 #include "task.hpp"
 #include "time.hpp"
-#include "wait.hpp"
-#include "worker.hpp"
 #include "writers.hpp"
 
 namespace kanthorq {
@@ -33,14 +30,10 @@ namespace {
 // one event in a million must not keep a consumer locked for minutes.
 constexpr std::size_t max_rows_looked_at = 100'000;
 
-constexpr int max_pull_size = 10'000;
-
 struct Pull {
   const Consumer& consumer;
   const OpenStream& stream;
-  ReturnSetInfo* result;
-  std::size_t size;
-  int64 visibility_ms;
+  const Batch& batch;
 
   int64 now;
   PlaceInStream place;
@@ -51,9 +44,10 @@ struct Pull {
   Positions fresh;
   Positions again;
   std::size_t looked_at;
-  bool changed;  // anything at all
+  bool must_be_kept;  // it changed rows, or passed an event that may be resumed
 
-  bool is_full() const { return fresh.count + again.count >= size; }
+  std::size_t delivered() const { return fresh.count + again.count; }
+  bool is_full() const { return delivered() >= batch.size; }
   bool has_looked_enough() const { return looked_at >= max_rows_looked_at; }
 };
 
@@ -63,7 +57,7 @@ void emit(Pull& pull, const StreamRow& row, int attempt) {
                     row.value(subject_column),     row.value(body_column),
                     row.value(metadata_column),    row.value(created_at_column)};
   bool nulls[lengthof(values)] = {};
-  tuplestore_putvalues(pull.result->setResult, pull.result->setDesc, values, nulls);
+  tuplestore_putvalues(pull.batch.result->setResult, pull.batch.result->setDesc, values, nulls);
 }
 
 void deliver_fresh(Pull& pull, const StreamRow& row) {
@@ -127,7 +121,7 @@ void deliver_expired(Pull& pull) {
   while (!pull.is_full()) {
     const Lease lease = take_expired_lease(pull.consumer, pull.now);
     if (!lease.row) return;
-    pull.changed = true;
+    pull.must_be_kept = true;
     for (std::size_t i = 0; i < lease.again.count; i++) collect_again(pull, lease.again.values[i]);
     for (std::size_t i = 0; i < lease.fresh.count; i++) {
       collect_fresh(pull, lease, lease.fresh.values[i]);
@@ -148,19 +142,19 @@ void deliver_task(Pull& pull, const FoundTask& found) {
     change_task(pull.consumer.table, found, task);
   else
     delete_task(pull.consumer.table, found);
-  pull.changed = true;
+  pull.must_be_kept = true;
 }
 
-ScanKeyData due_at(int64 now) {
+ScanKeyData due_by(int64 now) {
   return compares_bigint(task_schedule_at_column, BTLessEqualStrategyNumber, F_INT8LE, now);
 }
 
 void deliver_due(Pull& pull) {
-  const std::size_t room = pull.size - pull.fresh.count - pull.again.count;
+  const std::size_t room = pull.batch.size - pull.delivered();
   if (room == 0) return;
   FoundTask* due = palloc_array_of<FoundTask>(room);
   std::size_t count = 0;
-  ScanKeyData key = due_at(pull.now);
+  ScanKeyData key = due_by(pull.now);
   for_rows(pull.consumer.table, index_on(pull.consumer.table, task_schedule_at_column), &key, 1,
            [&](HeapTuple row) {
              due[count++] = read_task(pull.consumer.table, heap_copytuple(row));
@@ -178,6 +172,15 @@ bool is_wanted(const Pull& pull, const StreamRow& row) {
           pull.consumer.wants_metadata(row.value(metadata_column)));
 }
 
+// An event that was cancelled before it was delivered is passed, and comes should it be resumed
+// before this is committed.
+void deliver_unless(bool cancelled, Pull& pull, const StreamRow& row) {
+  if (cancelled)
+    pull.must_be_kept = true;
+  else
+    deliver_fresh(pull, row);
+}
+
 // What an ended writer owed. False where the batch is full, or enough was looked at, before all of
 // it was seen; `late.after` then keeps the place.
 bool deliver_owed(Pull& pull, LateWriter& late) {
@@ -187,9 +190,8 @@ bool deliver_owed(Pull& pull, LateWriter& late) {
     late.after = row.position();
     pull.looked_at++;
     // A task row is one that was cancelled before it was delivered.
-    if (row.txid() == late.txid && is_wanted(pull, row) &&
-        !find_task(pull.consumer.table, late.after).row)
-      deliver_fresh(pull, row);
+    if (row.txid() == late.txid && is_wanted(pull, row))
+      deliver_unless(find_task(pull.consumer.table, late.after).row, pull, row);
     CHECK_FOR_INTERRUPTS();
     return true;
   });
@@ -255,7 +257,7 @@ int64 deliver_new(Pull& pull) {
     const bool later =
         is_of_open_writer(row.txid(), reached, pull.writers.txids, pull.writers.count,
                           pull.place.late, pull.place.late_count, cursor.ceiling);
-    if (!later && is_wanted(pull, row) && !holds(cancelled, reached)) deliver_fresh(pull, row);
+    if (!later && is_wanted(pull, row)) deliver_unless(holds(cancelled, reached), pull, row);
     CHECK_FOR_INTERRUPTS();
     return true;
   });
@@ -274,21 +276,24 @@ void open_lease_of(Pull& pull) {
   std::sort(pull.fresh.values, pull.fresh.values + pull.fresh.count);
   std::sort(pull.again.values, pull.again.values + pull.again.count);
   pull.place.last_lease = pull.lease;
-  open_lease(pull.consumer, pull.lease, pull.now + pull.visibility_ms, pull.fresh, pull.again);
+  open_lease(pull.consumer, pull.lease, pull.now + pull.batch.visibility_ms, pull.fresh,
+             pull.again);
 }
 
-// The number of events that were delivered.
-std::size_t run(Pull& pull) {
+void require_position_not_set_back(const Pull& pull) {
+  if (pull.ceiling >= pull.place.cursor.ceiling) return;
+  ereport(ERROR,
+          (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+           errmsg("the positions of stream \"%s\" were set back", cstring_of(pull.consumer.stream)),
+           errdetail("The last one handed out is " INT64_FORMAT
+                     "; the consumer has seen that it was " INT64_FORMAT ".",
+                     pull.ceiling, pull.place.cursor.ceiling),
+           errhint("Set the sequence of the column \"position\" forward again, or seek.")));
+}
+
+void run(Pull& pull) {
   pull.ceiling = last_position(pull.stream.position_sequence);
-  if (pull.ceiling < pull.place.cursor.ceiling)
-    ereport(
-        ERROR,
-        (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-         errmsg("the positions of stream \"%s\" were set back", cstring_of(pull.consumer.stream)),
-         errdetail("The last one handed out is " INT64_FORMAT
-                   "; the consumer has seen that it was " INT64_FORMAT ".",
-                   pull.ceiling, pull.place.cursor.ceiling),
-         errhint("Set the sequence of the column \"position\" forward again, or seek.")));
+  require_position_not_set_back(pull);
   pull.writers = open_writers(pull.stream.relation);
   pull.snapshot = RegisterSnapshot(GetLatestSnapshot());
   deliver_expired(pull);
@@ -296,130 +301,32 @@ std::size_t run(Pull& pull) {
   deliver_late(pull);
   move_on(pull, deliver_new(pull));
   UnregisterSnapshot(pull.snapshot);
-  const std::size_t delivered = pull.fresh.count + pull.again.count;
-  if (delivered > 0) open_lease_of(pull);
-  if (write_place(pull.consumer, pull.place) || delivered > 0) pull.changed = true;
-  if (pull.changed) CommandCounterIncrement();
-  return delivered;
-}
-
-bool has_expired_lease(const Consumer& consumer, int64 now) {
-  bool found = false;
-  for_leases(consumer, [&](const Lease& lease) {
-    found = lease.deadline <= now;
-    return !found;
-  });
-  return found;
-}
-
-bool has_due_task(const Consumer& consumer, int64 now) {
-  ScanKeyData key = due_at(now);
-  return first_row(consumer.table, index_on(consumer.table, task_schedule_at_column), &key, 1);
-}
-
-bool owes_ended_writer(const PlaceInStream& place, const OpenWriters& writers) {
-  for (std::size_t i = 0; i < place.late_count; i++)
-    if (!contains(writers.txids, writers.count, place.late[i].txid)) return true;
-  return false;
-}
-
-// Are there positions that a pull would look at? An ordered consumer waits for open writers.
-bool has_ahead(const Consumer& consumer, const OpenStream& stream) {
-  const PlaceInStream place = read_place(consumer);
-  const int64 last = last_position(stream.position_sequence);
-  if (last < place.cursor.ceiling) return true;  // set back, which a pull tells
-  const bool behind = last > place.cursor.position;
-  if (behind && !consumer.ordered) return true;
-  if (!behind && place.late_count == 0) return false;
-  const OpenWriters writers = open_writers(stream.relation);
-  return owes_ended_writer(place, writers) ||
-         (behind &&
-          ordered_ceiling(last, writers.txids, writers.count, place.late, place.late_count,
-                          place.cursor.ceiling) > place.cursor.position);
+  if (pull.delivered() == 0) return;
+  open_lease_of(pull);
+  pull.must_be_kept = true;
 }
 
 }  // namespace
 
-bool is_idle(const Consumer& consumer, const OpenStream& stream) {
-  const int64 now = now_ms();
-  return !has_ahead(consumer, stream) && !has_expired_lease(consumer, now) &&
-         !has_due_task(consumer, now);
-}
-
-namespace {
-
-struct PullArguments {
-  std::size_t size;
-  int64 wait_ms;
-  bool has_visibility;
-  int64 visibility_ms;
-};
-
-PullArguments pull_arguments(FunctionCallInfo fcinfo) {
-  require_argument(fcinfo, 0, "consumer");
-  require_argument(fcinfo, 1, "size");
-  require_argument(fcinfo, 2, "wait");
-  PullArguments arguments{};
-  arguments.size = static_cast<std::size_t>(required_size(fcinfo, 1, max_pull_size));
-  arguments.wait_ms = duration_argument(fcinfo, 2, "wait", 0);
-  arguments.has_visibility = !PG_ARGISNULL(3);
-  if (arguments.has_visibility)
-    arguments.visibility_ms = duration_argument(fcinfo, 3, "visibility_timeout", 1);
-  return arguments;
-}
-
-// One try. Returns true where it delivered or moved the consumer on, so that the caller commits it;
-// otherwise other workers may pull in the meantime.
-bool try_pull(const Consumer& opened, const OpenStream& stream, const PullArguments& arguments,
-              ReturnSetInfo* result) {
-  if (is_idle(opened, stream)) return false;
-  const Consumer consumer = lock_consumer(opened);
-  const PlaceInStream place = read_place(consumer);
+Look look(const Consumer& consumer, const OpenStream& stream, const PlaceInStream& from,
+          const Batch& batch) {
   Pull pull = {
       .consumer = consumer,
       .stream = stream,
-      .result = result,
-      .size = arguments.size,
-      .visibility_ms = arguments.has_visibility ? arguments.visibility_ms : consumer.visibility_ms,
+      .batch = batch,
       .now = now_ms(),
-      .place = place,
+      .place = copy_of(from),
       .ceiling = 0,
       .writers = {},
       .snapshot = nullptr,
-      .lease = next_lease_number(place.last_lease),
-      .fresh = {palloc_array_of<int64>(arguments.size), 0},
-      .again = {palloc_array_of<int64>(arguments.size), 0},
+      .lease = next_lease_number(from.last_lease),
+      .fresh = {palloc_array_of<int64>(batch.size), 0},
+      .again = {palloc_array_of<int64>(batch.size), 0},
       .looked_at = 0,
-      .changed = false,
+      .must_be_kept = false,
   };
   run(pull);
-  if (!pull.changed) unlock_consumer(consumer);
-  return pull.changed;
+  return {pull.place, pull.looked_at, pull.must_be_kept};
 }
-
-}  // namespace
 
 }  // namespace kanthorq
-
-using namespace kanthorq;
-
-KANTHORQ_FUNCTION(kanthorq_pull) {
-  PreventCommandIfReadOnly("kanthorq_pull()");
-  const PullArguments arguments = pull_arguments(fcinfo);
-  InitMaterializedSRF(fcinfo, 0);
-  auto* result = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
-  const int64 deadline = now_ms() + arguments.wait_ms;
-  with_worker(own_schema(fcinfo), text_argument(fcinfo, 0), RowExclusiveLock, ACL_UPDATE,
-              [&](const Consumer& consumer, const OpenStream& stream) {
-                MemoryContext look = AllocSetContextCreate(CurrentMemoryContext, "KanthorQ pull",
-                                                           ALLOCSET_DEFAULT_SIZES);
-                Poll poll(deadline);
-                for (bool done = false; !done;) {
-                  with_context(look, [&] { done = try_pull(consumer, stream, arguments, result); });
-                  MemoryContextReset(look);
-                  done = done || !poll.sleep();
-                }
-                MemoryContextDelete(look);
-              });
-  return Datum{0};
-}

@@ -1,13 +1,29 @@
-// The pull: what a consumer gets next.
+// What a consumer gets next.
 #pragma once
 
 #include "consumer_table.hpp"
+#include "place.hpp"
 #include "stream_table.hpp"
 
 namespace kanthorq {
 
-// Is there nothing that a pull could deliver or that would move the consumer on? Takes no lock and
-// writes nothing, so it may be out of date in either direction by the time it answers.
-bool is_idle(const Consumer& consumer, const OpenStream& stream);
+// What a pull asks for, and where its rows go.
+struct Batch {
+  std::size_t size;
+  int64 visibility_ms;
+  ReturnSetInfo* result;
+};
+
+struct Look {
+  PlaceInStream place;    // the consumer's, behind it
+  std::size_t looked_at;  // rows of the stream
+  bool must_be_kept;      // it did something, and can't be taken for not having been
+};
+
+// Looks for events from `from` on and delivers them to the batch, under a lease if there are any.
+// Everything is written but the place: where the look must not be kept, nothing was written at all,
+// and another look may start at either place. The caller holds lock_consumer().
+Look look(const Consumer& consumer, const OpenStream& stream, const PlaceInStream& from,
+          const Batch& batch);
 
 }  // namespace kanthorq

@@ -10,6 +10,7 @@
 
 #include "datum.hpp"
 #include "shape.hpp"
+#include "wake.hpp"
 
 namespace kanthorq {
 
@@ -230,6 +231,7 @@ bool insert_directly(const OpenStream& stream, const EventBatch& batch) {
 
 void publish_events(Oid schema, std::string_view stream, const EventBatch& batch) {
   with_stream(schema, stream, RowExclusiveLock, [&](const OpenStream& open) {
+    wake_at_commit(stream);
     const bool row_security =
         check_enable_rls(RelationGetRelid(open.relation), InvalidOid, false) == RLS_ENABLED;
     if (!open.plain || row_security || !insert_directly(open, batch))

@@ -7,6 +7,7 @@
 //   datum.hpp           the server's values as string_views and back; array.hpp: array arguments
 //   scope.hpp           brackets around the server's open/close pairs
 //   query.hpp           queries that read, put together from text and parameters
+//   known.hpp           what a session has found out about relations, until they change
 //   rows.cpp            rows that only the library writes, without queries
 //   fault.cpp           all words of errors that the core finds or more than one place raises
 //
@@ -33,13 +34,16 @@
 //   writers.cpp         who is writing to a stream, and the last position handed out
 //   stream_rows.hpp     reading a stream's rows by position or id
 //   place.cpp           a consumer's place in its stream
-//   delivery.cpp        kanthorq_pull: what a consumer gets next
+//   idle.cpp            whether a consumer has anything to do
+//   delivery.cpp        look(): what a consumer gets next, exactly
+//   pull.cpp            kanthorq_pull: one look, or as many as it takes
 //   lease.cpp           which events a worker has, and until when
 //   worker.hpp          what the functions of a worker have in common
 //   settle.cpp          kanthorq_ack, _nack, _extend
 //   task.cpp            the rows of events that are retried, discarded or cancelled
 //   tasks.cpp           kanthorq_cancel, _resume, _task_state, _tasks
 //   unfinished.cpp      what a consumer has not finished, for trimming
+//   wake.cpp            waking those that wait, when a transaction commits
 //   wait.cpp            kanthorq_wait; time.hpp: times and durations
 //   status.cpp          kanthorq_horizon, and what the views show
 //
@@ -48,6 +52,12 @@
 // and the library is compiled without exceptions, run-time types and static constructors.
 #include "pg.hpp"
 
+#include "wake.hpp"
+
 extern "C" {
 PG_MODULE_MAGIC;
+
+extern PGDLLEXPORT void _PG_init();
 }
+
+void _PG_init() { kanthorq::reserve_wake_memory(); }

@@ -163,6 +163,18 @@ Lease take_expired_lease(const Consumer& owner, int64 now) {
   return taken;
 }
 
+int64 next_deadline(const Consumer& owner) {
+  int64 next = PG_INT64_MAX;
+  Relation table = table_open(oid(owner.schema), AccessShareLock);
+  find_slot(table, owner, [&](HeapTuple row) {
+    if (number_in(table, row) != free_slot && !is_held_by_other(row))
+      next = Min(next, DatumGetInt64(row_value(table, row, deadline)));
+    return false;
+  });
+  table_close(table, AccessShareLock);
+  return next;
+}
+
 void free_leases(const Consumer& owner) {
   for_leases(owner, [&](const Lease& lease) {
     shrink_lease(owner, lease, {}, {});

@@ -65,6 +65,10 @@ void for_leases(const Consumer& consumer, Body body);
 // row where there is none.
 Lease take_expired_lease(const Consumer& consumer, int64 now);
 
+// The earliest deadline, PG_INT64_MAX where there is none. Leases that somebody is about to settle
+// don't count: nobody could take them.
+int64 next_deadline(const Consumer& consumer);
+
 // Ends all leases. Nobody else may be at work on them: the caller has locked the consumer's table.
 void free_leases(const Consumer& consumer);
 void delete_leases(Oid schema, std::string_view consumer);

@@ -64,6 +64,15 @@ PlaceInStream place_in(Relation table, HeapTuple row) {
   return place;
 }
 
+}  // namespace
+
+PlaceInStream copy_of(const PlaceInStream& place) {
+  PlaceInStream copy = place;
+  copy.late = palloc_array_of<LateWriter>(place.late_count + 1);
+  std::copy_n(place.late, place.late_count, copy.late);
+  return copy;
+}
+
 bool is_same(const PlaceInStream& a, const PlaceInStream& b) {
   if (a.cursor.position != b.cursor.position || a.cursor.ceiling != b.cursor.ceiling ||
       a.last_lease != b.last_lease || a.late_count != b.late_count)
@@ -72,8 +81,6 @@ bool is_same(const PlaceInStream& a, const PlaceInStream& b) {
     if (!(a.late[i] == b.late[i])) return false;
   return true;
 }
-
-}  // namespace
 
 PlaceInStream read_place(const Consumer& consumer) {
   Relation table = table_open(place_table(consumer.schema), AccessShareLock);

@@ -14,6 +14,9 @@ struct PlaceInStream {
   int64 last_lease;
 };
 
+PlaceInStream copy_of(const PlaceInStream& place);
+bool is_same(const PlaceInStream& a, const PlaceInStream& b);
+
 PlaceInStream read_place(const Consumer& consumer);
 
 // Writes what differs from what is stored; false, with nothing written, where nothing does.

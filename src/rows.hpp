@@ -24,6 +24,7 @@ void for_rows(Relation table, Oid index, ScanKeyData* keys, int count, Body body
   for (;;) {
     HeapTuple row = systable_getnext_ordered(scan, ForwardScanDirection);
     if (!HeapTupleIsValid(row) || !body(row)) break;
+    CHECK_FOR_INTERRUPTS();
   }
   systable_endscan_ordered(scan);
   index_close(by, AccessShareLock);
@@ -44,8 +45,11 @@ inline HeapTuple first_row(Relation table, Oid index, ScanKeyData* keys, int cou
 enum class IfLocked { wait, skip };
 HeapTuple lock_row(Relation table, HeapTuple row, IfLocked if_locked = IfLocked::wait);
 
-// The ordinary index of `table` whose first column is `column`, in the order of its type; invalid,
-// or for index_on() an internal error, where there is none.
+// Is a row that was read locked or being changed by another transaction that is still open?
+bool is_held_by_other(HeapTuple row);
+
+// The ordinary index of `table` whose first column is `column`, one of the first nine, in the order
+// of its type; invalid, or for index_on() an internal error, where there is none.
 Oid find_index_on(Relation table, AttrNumber column);
 Oid index_on(Relation table, AttrNumber column);
 

@@ -9,6 +9,7 @@
 #include "stream_rows.hpp"
 #include "task.hpp"
 #include "time.hpp"
+#include "wake.hpp"
 #include "worker.hpp"
 
 namespace kanthorq {
@@ -134,6 +135,7 @@ KANTHORQ_FUNCTION(kanthorq_nack) {
                      change_task(consumer.table, found, task);
                    });
                UnregisterSnapshot(newest);
+               wake_at_commit(consumer.stream);  // those that wait must know of the retry
              });
   PG_RETURN_INT64(settled);
 }

@@ -1,12 +1,11 @@
-// What is known about each stream's table is kept for the session, by the table's oid, and worked
-// out again after the server says that the table's definition may have changed (a relcache
-// invalidation, which arrives at the latest when the table is locked for the next use). So a single
+// What is known about each stream's table is kept for the session (known.hpp), so that a single
 // publish looks up one name in the server's cache and one entry here.
 #include "stream_table.hpp"
 
 #include "core/name.hpp"
 #include "datum.hpp"
 #include "fault.hpp"
+#include "known.hpp"
 #include "registry.hpp"
 #include "rows.hpp"
 #include "shape.hpp"
@@ -16,9 +15,7 @@ namespace kanthorq {
 namespace {
 
 struct KnownTable {
-  Oid relation;  // the key
-  bool valid;
-  bool changed;  // since finding out began
+  Known known;
   bool registered;
   bool plain;
   Oid position_sequence;
@@ -27,65 +24,35 @@ struct KnownTable {
   char name[max_name_bytes];
 };
 
-HTAB* known_tables;
-Oid registry_table;  // in which the known ones are registered
+constinit Knowledge<KnownTable> known_tables;
 
-void mark_changed(KnownTable& known) {
-  known.valid = false;
-  known.changed = true;
-}
-
-void forget(Datum, Oid relation) {
-  if (OidIsValid(relation) && relation != registry_table) {
-    auto* known =
-        static_cast<KnownTable*>(hash_search(known_tables, &relation, HASH_FIND, nullptr));
-    if (known) mark_changed(*known);
-    return;
-  }
-  HASH_SEQ_STATUS scan;
-  hash_seq_init(&scan, known_tables);
-  while (auto* known = static_cast<KnownTable*>(hash_seq_search(&scan))) mark_changed(*known);
-}
-
-void remember_tables() {
-  HASHCTL control{};
-  control.keysize = sizeof(Oid);
-  control.entrysize = sizeof(KnownTable);
-  known_tables = hash_create("KanthorQ stream tables", 16, &control, HASH_ELEM | HASH_BLOBS);
-  CacheRegisterRelcacheCallback(forget, 0);
-}
-
-bool is_for(const KnownTable& known, std::string_view name) {
-  return std::string_view(known.name, known.name_size) == name;
+// Not so for a table that was renamed, say.
+bool is_for(const KnownTable& table, std::string_view name) {
+  return std::string_view(table.name, table.name_size) == name;
 }
 
 // Nothing that matters to a publisher changes meanwhile, because its lock on the table keeps such
-// definitions out. A change of another kind only means that the next use looks again.
-void find_out(KnownTable& known, Relation table, Oid schema, std::string_view name) {
-  known.valid = false;  // and so it stays should finding out fail
-  known.changed = false;
-  known.name_size = static_cast<std::uint8_t>(name.size());
-  memcpy(known.name, name.data(), name.size());
-  registry_table = registry_oid(schema);
-  known.registered = is_registered(schema, name);
-  known.plain = false;
-  if (known.registered) {
-    require_stream_table(table, schema, name);
-    known.position_sequence = identity_sequence(table, position_column);
-    known.position_index = find_index_on(table, position_column);
-    known.plain = is_plain_stream_table(table, schema, name);
+// definitions out. True where the answer may be kept: what is not registered may be the next
+// moment, without a change of the table.
+bool find_out(KnownTable& table, Relation relation, Oid schema, std::string_view name) {
+  table.name_size = static_cast<std::uint8_t>(name.size());
+  memcpy(table.name, name.data(), name.size());
+  known_tables.depends_on(registry_oid(schema));
+  table.registered = is_registered(schema, name);
+  table.plain = false;
+  if (table.registered) {
+    require_stream_table(relation, schema, name);
+    table.position_sequence = identity_sequence(relation, position_column);
+    table.position_index = find_index_on(relation, position_column);
+    table.plain = is_plain_stream_table(relation, schema, name);
   }
-  // What is not registered may be the next moment, without a change of the table.
-  known.valid = known.registered && !known.changed;
+  return table.registered;
 }
 
-const KnownTable& knowledge_of(Relation table, Oid schema, std::string_view name) {
-  if (!known_tables) remember_tables();
-  Oid relation = RelationGetRelid(table);
-  bool found = false;
-  auto* known = static_cast<KnownTable*>(hash_search(known_tables, &relation, HASH_ENTER, &found));
-  if (!found || !known->valid || !is_for(*known, name)) find_out(*known, table, schema, name);
-  return *known;
+const KnownTable& knowledge_of(Relation relation, Oid schema, std::string_view name) {
+  return known_tables.about(
+      relation, [&](const KnownTable& table) { return is_for(table, name); },
+      [&](KnownTable& table) { return find_out(table, relation, schema, name); });
 }
 
 }  // namespace

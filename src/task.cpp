@@ -31,11 +31,6 @@ HeapTuple form_row(Relation table, const Task& task) {
   return heap_form_tuple(RelationGetDescr(table), values, nulls);
 }
 
-FoundTask find_by(Relation table, AttrNumber column, ScanKeyData key) {
-  HeapTuple row = first_row(table, index_on(table, column), &key, 1);
-  return row ? read_task(table, row) : FoundTask{};
-}
-
 Datum error_entry(int64 now, int attempt, std::string_view error) {
   const int size = static_cast<int>(error.size());
   const int kept = pg_mbcharcliplen(error.data(), size, max_error_characters);
@@ -113,12 +108,10 @@ FoundTask read_task(Relation table, HeapTuple row) {
 }
 
 FoundTask find_task(Relation table, int64 position) {
-  return find_by(table, task_position_column,
-                 compares_bigint(task_position_column, BTEqualStrategyNumber, F_INT8EQ, position));
-}
-
-FoundTask find_task_of_event(Relation table, std::string_view event_id) {
-  return find_by(table, task_event_id_column, equals_text(task_event_id_column, event_id));
+  ScanKeyData key =
+      compares_bigint(task_position_column, BTEqualStrategyNumber, F_INT8EQ, position);
+  HeapTuple row = first_row(table, index_on(table, task_position_column), &key, 1);
+  return row ? read_task(table, row) : FoundTask{};
 }
 
 void insert_task(Relation table, const Task& task) {

@@ -47,7 +47,6 @@ struct FoundTask {
   Task task;
 };
 FoundTask find_task(Relation table, int64 position);
-FoundTask find_task_of_event(Relation table, std::string_view event_id);
 FoundTask read_task(Relation table, HeapTuple row);
 
 void insert_task(Relation table, const Task& task);

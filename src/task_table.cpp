@@ -2,6 +2,7 @@
 
 #include "core/name.hpp"
 #include "fault.hpp"
+#include "known.hpp"
 #include "scope.hpp"
 #include "task.hpp"
 
@@ -68,9 +69,7 @@ bool has_ordinary_indexes_only(Relation table) {
   return ordinary;
 }
 
-}  // namespace
-
-const char* task_table_difference(Relation table) {
+const char* look_for_difference(Relation table) {
   if (table->rd_rel->relkind != RELKIND_RELATION || table->rd_rel->relispartition ||
       table->rd_tableam != GetHeapamTableAmRoutine())
     return "It is not an ordinary table.";
@@ -87,8 +86,29 @@ const char* task_table_difference(Relation table) {
   return nullptr;
 }
 
+struct KnownTaskTable {
+  Known known;
+  const char* difference;
+};
+
+constinit Knowledge<KnownTaskTable> known_task_tables;
+
+}  // namespace
+
+const char* task_table_difference(Relation table) {
+  return known_task_tables
+      .about(
+          table, [](const KnownTaskTable&) { return true; },
+          [&](KnownTaskTable& found) {
+            found.difference = look_for_difference(table);
+            return found.difference == nullptr;
+          })
+      .difference;
+}
+
 // An update changes state, attempts and times; none of them but schedule_at is in an index, and
-// room is left on the pages for it.
+// room is left on the pages for it. An event that was removed may leave its row behind, and its id
+// may be published again, hence the key is the position.
 void create_task_table(Oid schema, std::string_view consumer) {
   require_free_name(schema, consumer);
   with_spi([&] {
@@ -104,9 +124,11 @@ void create_task_table(Oid schema, std::string_view consumer) {
                  " attempted_at pg_catalog.int8,"
                  " attempted_error pg_catalog.jsonb[] NOT NULL,"
                  " finalized_at pg_catalog.int8,"
-                 " CONSTRAINT %s PRIMARY KEY (event_id), CONSTRAINT %s UNIQUE (position))"
+                 " CONSTRAINT %s PRIMARY KEY (position))"
                  " USING heap WITH (fillfactor = 70)",
-                 table, part(consumer, "pkey"), part(consumer, "position_key")));
+                 table, part(consumer, "pkey")));
+    run_definition(
+        psprintf("CREATE INDEX %s ON %s (event_id)", part(consumer, "event_id_idx"), table));
     run_definition(
         psprintf("CREATE INDEX %s ON %s (schedule_at)", part(consumer, "schedule_at_idx"), table));
     run_definition(psprintf("COMMENT ON TABLE %s IS %s", table,

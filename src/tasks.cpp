@@ -8,6 +8,7 @@
 #include "stream_rows.hpp"
 #include "task.hpp"
 #include "time.hpp"
+#include "wake.hpp"
 #include "worker.hpp"
 
 namespace kanthorq {
@@ -93,6 +94,7 @@ bool resume_event(const Consumer& consumer, const StreamRow& row) {
   if (!found.row || !can_resume(found.task.state)) return false;
   if (is_ahead(read_place(consumer), row.position(), row.txid())) {
     delete_task(consumer.table, found);  // it comes in its turn
+    wake_at_commit(consumer.stream);
     return true;
   }
   Task task = found.task;
@@ -101,6 +103,7 @@ bool resume_event(const Consumer& consumer, const StreamRow& row) {
   task.schedule_at = at_time(now_ms());
   task.finalized_at = no_time;
   change_task(consumer.table, found, task);
+  wake_at_commit(consumer.stream);
   return true;
 }
 

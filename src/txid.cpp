@@ -5,8 +5,15 @@
 // that holds a position always has an id by which readers can tell whether it is still open. It is
 // STABLE, as pg_current_xact_id() is, because COPY gives up its multi-insert for volatile defaults.
 //
-// The argument names the stream, so that a table says whose it is: adoption refuses a table that
-// belongs to another stream, and the direct insert path recognises its own.
-#include "pg.hpp"
+// The argument names the stream: whose consumers are to be woken at the commit. It also says whose
+// table it is: adoption refuses a table that belongs to another stream, and the direct insert path
+// recognises its own.
+#include "datum.hpp"
+#include "wake.hpp"
 
-KANTHORQ_FUNCTION(kanthorq_txid) { PG_RETURN_FULLTRANSACTIONID(GetTopFullTransactionId()); }
+using namespace kanthorq;
+
+KANTHORQ_FUNCTION(kanthorq_txid) {
+  wake_at_commit(text_argument(fcinfo, 0));
+  PG_RETURN_FULLTRANSACTIONID(GetTopFullTransactionId());
+}

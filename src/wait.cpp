@@ -1,38 +1,82 @@
 // kanthorq_wait: waiting without holding anything back.
 #include "wait.hpp"
 
-#include "delivery.hpp"
+#include "datum.hpp"
 #include "fault.hpp"
+#include "idle.hpp"
+#include "place.hpp"
 #include "scope.hpp"
 #include "time.hpp"
+#include "wake.hpp"
 #include "worker.hpp"
 
 namespace kanthorq {
 
-bool Poll::sleep() {
+Waiting::Waiting(std::string_view stream, int64 deadline) : deadline_(deadline) {
+  if (!is_over()) variable_ = wake_variable(stream);
+}
+
+bool Waiting::is_over() const { return now_ms() >= deadline_; }
+
+void Waiting::listen() {
+  if (variable_) ConditionVariablePrepareToSleep(variable_);
+}
+
+void Waiting::sleep(int64 due) {
+  constexpr int64 longest_ms = 1000;
   constexpr int64 longest_step_ms = 100;
-  const int64 left = deadline_ - now_ms();
+  const int64 now = now_ms();
+  const int64 left = Min(Min(deadline_, due) - now, longest_ms);
   CHECK_FOR_INTERRUPTS();
-  if (left <= 0) return false;
-  (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, Min(step_ms_, left),
-                  PG_WAIT_EXTENSION);
+  if (left <= 0) return;
+  if (!variable_) {
+    nap(Min(step_ms_, left));
+    step_ms_ = Min(2 * step_ms_, longest_step_ms);
+  } else if (woken_) {
+    woken_ = false;
+    pause();
+  } else {
+    woken_ = !ConditionVariableTimedSleep(variable_, left, wait_event());
+  }
+}
+
+void Waiting::end() {
+  if (variable_) ConditionVariableCancelSleep();
+}
+
+void Waiting::pause() {
+  constexpr int64 longest_pause_ms = 32;
+  ConditionVariableCancelSleep();
+  // What was sent before the cancel must not cut the pause short.
+  const int64 until = Min(now_ms() + pause_ms_, deadline_);
+  for (int64 now = now_ms(); now < until; now = now_ms()) nap(until - now);
+  pause_ms_ = Min(2 * pause_ms_, longest_pause_ms);
+}
+
+void Waiting::nap(int64 ms) {
+  (void)WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, ms, wait_event());
   ResetLatch(MyLatch);
   CHECK_FOR_INTERRUPTS();
-  step_ms_ = Min(2 * step_ms_, longest_step_ms);
-  return true;
 }
 
 namespace {
 
-bool is_idle_now(Oid schema, std::string_view name) {
-  bool idle = false;
+struct Outlook {
+  int64 due;  // when the consumer will have something to do
+  text* stream;
+};
+
+// A look in a transaction of its own: the caller commits it.
+Outlook look(Oid schema, std::string_view name) {
+  Outlook outlook{};
   PushActiveSnapshot(GetTransactionSnapshot());
-  with_worker(schema, name, AccessShareLock, ACL_UPDATE,
-              [&](const Consumer& consumer, const OpenStream& stream) {
-                idle = is_idle(consumer, stream);
-              });
+  with_worker(
+      schema, name, AccessShareLock, ACL_UPDATE,
+      [&](const Consumer& consumer, const OpenStream& stream) {
+        outlook = {due_at(consumer, stream, read_place(consumer)), text_of(consumer.stream)};
+      });
   PopActiveSnapshot();
-  return idle;
+  return outlook;
 }
 
 void require_no_transaction_block(FunctionCallInfo fcinfo) {
@@ -64,16 +108,24 @@ KANTHORQ_FUNCTION(kanthorq_wait) {
   const int64 deadline = now_ms() + duration_argument(fcinfo, 1, "timeout", 0);
   if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
     elog(ERROR, "could not connect to the SPI");
-  MemoryContext look =
+  MemoryContext looks =
       AllocSetContextCreate(CurrentMemoryContext, "KanthorQ look", ALLOCSET_DEFAULT_SIZES);
-  Poll poll(deadline);
-  do {
-    bool idle = false;
-    with_context(look, [&] { idle = is_idle_now(schema, name); });
-    MemoryContextReset(look);
+  Outlook outlook{};
+  const auto is_due = [&] {
+    MemoryContextReset(looks);
+    with_context(looks, [&] { outlook = look(schema, name); });
     SPI_commit();
-    if (!idle) break;
-  } while (poll.sleep());
+    return outlook.due <= now_ms();
+  };
+  if (!is_due()) {
+    Waiting waiting(view_of(outlook.stream), deadline);
+    while (!waiting.is_over()) {
+      waiting.listen();
+      if (is_due()) break;
+      waiting.sleep(outlook.due);
+    }
+    waiting.end();
+  }
   SPI_finish();
   MemoryContextSwitchTo(caller);
   PG_RETURN_VOID();

@@ -5,17 +5,37 @@
 
 namespace kanthorq {
 
-// Sleeps in steps that grow from 5 to 100 ms, up to a deadline in milliseconds since the epoch.
-class Poll {
+// Sleeps between looks, up to a deadline in milliseconds since the epoch. Obeys cancel, timeouts
+// and shutdown. With shared memory (wake.hpp) a commit that publishes to the stream ends a sleep,
+// and a second does at the latest; without, sleeps grow from 5 to 100 ms.
+class Waiting {
  public:
-  explicit Poll(int64 deadline) : deadline_(deadline) {}
+  Waiting(std::string_view stream, int64 deadline);
 
-  // False where the deadline has passed. Obeys cancel, timeouts and shutdown.
-  bool sleep();
+  bool is_over() const;
+
+  // Call before each look: a commit that the look does not see any more ends the sleep behind it.
+  void listen();
+
+  // After a look that found nothing: until there may be something, `due` at the latest.
+  void sleep(int64 due);
+
+  // Call at the end; after an error the server does what it does.
+  void end();
 
  private:
+  // A pause between two looks after a wake-up that brought nothing. It grows, so that a worker
+  // whose filter passes over all of a busy stream does not run for each of its commits.
+  void pause();
+
+  // Sleeps without listening. An early return does no harm.
+  static void nap(int64 ms);
+
+  ConditionVariable* variable_ = nullptr;
   int64 deadline_;
   int64 step_ms_ = 5;
+  int64 pause_ms_ = 1;
+  bool woken_ = false;
 };
 
 }  // namespace kanthorq

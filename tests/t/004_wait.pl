@@ -42,6 +42,22 @@ like(ask($session, q{SELECT count(*) FROM kanthorq_pull('worker', wait => '10 mi
     qr/statement timeout/, 'and the wait of a pull');
 ask($session, 'RESET statement_timeout;');
 
+# An expired lease that somebody is settling is nothing to pull, so it ends no wait.
+my $settling = open_session($node);
+$node->safe_psql('postgres', q{SELECT kanthorq_publish('orders', 'order.created', '')});
+my $lease = $node->safe_psql('postgres',
+    q{SELECT lease FROM kanthorq_pull('worker', visibility_timeout => '1 ms')});
+ask($settling, "BEGIN; SELECT kanthorq_ack('worker', $lease);");
+my $began = time;
+ask($session, q{CALL kanthorq_wait('worker', '300 ms');});
+cmp_ok(time - $began, '>=', 0.3, 'a lease that is being settled ends no wait');
+is($node->safe_psql('postgres', q{SELECT count(*) FROM kanthorq_pull('worker')}), 0, 'nor is it given on');
+ask($settling, 'ROLLBACK;');
+ask($session, q{CALL kanthorq_wait('worker', '10 minutes');});
+is($node->safe_psql('postgres', q{SELECT count(*) FROM kanthorq_pull('worker')}), 1,
+    'once it is not, it does, and is');
+close_session($settling);
+
 # A fast shutdown ends waiting workers.
 my $other = open_session($node);
 start_statement($session, q{CALL kanthorq_wait('worker', '10 minutes');});

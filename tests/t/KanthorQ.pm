@@ -7,12 +7,13 @@ use IPC::Run ();
 use Time::HiRes ();
 our @EXPORT = qw(new_node open_session ask start_statement close_session wait_for);
 
-# A server of its own with the extension.
+# A server of its own with the extension, and with these lines in its configuration.
 sub new_node {
-    my ($name) = @_;
+    my ($name, @settings) = @_;
     my $node = PostgreSQL::Test::Cluster->new($name);
     $node->init(extra => [ '--encoding=UTF8', '--locale=C' ]);
     $node->append_conf('postgresql.conf', "max_prepared_transactions = 10\nautovacuum = off\n");
+    $node->append_conf('postgresql.conf', "$_\n") for @settings;
     $node->start;
     $node->safe_psql('postgres', 'CREATE EXTENSION kanthorq');
     return $node;

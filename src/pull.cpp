@@ -1,0 +1,146 @@
+// kanthorq_pull: one look, or with `wait` as many as it takes.
+#include "array.hpp"
+#include "delivery.hpp"
+#include "fault.hpp"
+#include "idle.hpp"
+#include "scope.hpp"
+#include "time.hpp"
+#include "wait.hpp"
+#include "worker.hpp"
+
+namespace kanthorq {
+
+namespace {
+
+constexpr int max_pull_size = 10'000;
+
+// A pull that waits passes what is not the consumer's without writing anything, so that a stream
+// full of others' events costs no commit for each of them, up to so many rows: more would be looked
+// at again and again by pulls that end before they find something.
+constexpr std::size_t max_rows_passed = 10'000;
+
+struct PullArguments {
+  std::size_t size;
+  int64 wait_ms;
+  bool has_visibility;
+  int64 visibility_ms;
+};
+
+PullArguments pull_arguments(FunctionCallInfo fcinfo) {
+  require_argument(fcinfo, 0, "consumer");
+  require_argument(fcinfo, 1, "size");
+  require_argument(fcinfo, 2, "wait");
+  PullArguments arguments{};
+  arguments.size = static_cast<std::size_t>(required_size(fcinfo, 1, max_pull_size));
+  arguments.wait_ms = duration_argument(fcinfo, 2, "wait", 0);
+  arguments.has_visibility = !PG_ARGISNULL(3);
+  if (arguments.has_visibility)
+    arguments.visibility_ms = duration_argument(fcinfo, 3, "visibility_timeout", 1);
+  return arguments;
+}
+
+// What the looks of this call have passed. It holds while the stored place and the definition are
+// the ones that they started from: whatever moves the consumer, or changes what it wants, changes
+// one of them.
+class Passed {
+ public:
+  explicit Passed(MemoryContext context) : context_(context) {}
+
+  bool holds(const Consumer& consumer, const PlaceInStream& stored) const {
+    return rows_ > 0 && version_ == consumer.version && is_same(stored, stored_);
+  }
+  const PlaceInStream& place() const { return place_; }
+
+  // Adds what a look has passed; false where that is too much to keep to ourselves.
+  bool add(const Consumer& consumer, const PlaceInStream& stored, const Look& look) {
+    const std::size_t before = holds(consumer, stored) ? rows_ : 0;
+    if (before + look.looked_at > max_rows_passed) return false;
+    MemoryContextReset(context_);
+    with_context(context_, [&] {
+      stored_ = copy_of(stored);
+      place_ = copy_of(look.place);
+    });
+    version_ = consumer.version;
+    rows_ = before + look.looked_at;
+    return true;
+  }
+
+ private:
+  MemoryContext context_;
+  PlaceInStream stored_{};
+  PlaceInStream place_{};
+  TransactionId version_ = InvalidTransactionId;
+  std::size_t rows_ = 0;
+};
+
+struct Try {
+  bool done;
+  int64 due;  // where not done: when there may be something, but for what others commit
+};
+
+// One look, unless there is nothing to look for. Done where the caller must commit it; otherwise
+// nothing was written, and other workers may pull in the meantime. The last look is written, too.
+Try try_pull(const Consumer& opened, const OpenStream& stream, const PullArguments& arguments,
+             bool is_last, Passed& passed, ReturnSetInfo* result) {
+  const PlaceInStream seen = read_place(opened);
+  const bool has_passed = passed.holds(opened, seen);
+  const int64 due = due_at(opened, stream, has_passed ? passed.place() : seen);
+  if (due > now_ms() && !(is_last && has_passed)) return {false, due};
+
+  const Consumer consumer = lock_consumer(opened);
+  const PlaceInStream stored = read_place(consumer);
+  const Batch batch = {
+      .size = arguments.size,
+      .visibility_ms = arguments.has_visibility ? arguments.visibility_ms : consumer.visibility_ms,
+      .result = result,
+  };
+  const Look found =
+      look(consumer, stream, passed.holds(consumer, stored) ? passed.place() : stored, batch);
+  const bool keep = found.must_be_kept || is_last || !passed.add(consumer, stored, found);
+  const bool moved = keep && write_place(consumer, found.place);
+  if (!found.must_be_kept && !moved) unlock_consumer(consumer);
+  if (!keep) return {false, scheduled_at(consumer)};
+  CommandCounterIncrement();
+  return {true, 0};
+}
+
+void pull(const Consumer& consumer, const OpenStream& stream, const PullArguments& arguments,
+          ReturnSetInfo* result) {
+  MemoryContext look =
+      AllocSetContextCreate(CurrentMemoryContext, "KanthorQ look", ALLOCSET_DEFAULT_SIZES);
+  MemoryContext kept =
+      AllocSetContextCreate(CurrentMemoryContext, "KanthorQ pull", ALLOCSET_SMALL_SIZES);
+  Passed passed(kept);
+  Waiting waiting(consumer.stream, now_ms() + arguments.wait_ms);
+  for (;;) {
+    const bool is_last = waiting.is_over();
+    Try tried{};
+    waiting.listen();
+    with_context(look,
+                 [&] { tried = try_pull(consumer, stream, arguments, is_last, passed, result); });
+    MemoryContextReset(look);
+    if (tried.done || is_last) break;
+    waiting.sleep(tried.due);
+  }
+  waiting.end();
+  MemoryContextDelete(kept);
+  MemoryContextDelete(look);
+}
+
+}  // namespace
+
+}  // namespace kanthorq
+
+using namespace kanthorq;
+
+KANTHORQ_FUNCTION(kanthorq_pull) {
+  PreventCommandIfReadOnly("kanthorq_pull()");
+  const PullArguments arguments = pull_arguments(fcinfo);
+  InitMaterializedSRF(fcinfo, 0);
+  with_worker(own_schema(fcinfo), text_argument(fcinfo, 0), RowExclusiveLock, ACL_UPDATE,
+              [&](const Consumer& consumer, const OpenStream& stream) {
+                pull(consumer, stream, arguments,
+                     reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo));
+              });
+  return Datum{0};
+}

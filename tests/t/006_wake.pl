@@ -1,0 +1,113 @@
+# Commits wake those that wait, through shared memory; whoever is not woken looks again each second.
+use strict;
+use warnings;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes qw(time);
+use KanthorQ;
+
+my $node = new_node('wake', "shared_preload_libraries = 'kanthorq'");
+$node->safe_psql('postgres', q{
+    SELECT kanthorq_stream_create('orders');
+    SELECT kanthorq_consumer_create('worker', 'orders');
+    SELECT kanthorq_consumer_create('picky', 'orders', includes => '{never}')});
+my $worker = open_session($node);
+my $worker_pid = ask($worker, 'SELECT pg_backend_pid();');
+chomp $worker_pid;
+
+sub wait_until_asleep {
+    wait_for($node, "SELECT state = 'active' AND wait_event_type = 'Extension'
+                     FROM pg_stat_activity WHERE pid = $worker_pid");
+}
+
+# Starts the worker's statement, then does `publish` once it sleeps; the worker's answer.
+sub answer_to {
+    my ($statement, $publish) = @_;
+    start_statement($worker, $statement);
+    wait_until_asleep();
+    $publish->();
+    return ask($worker, 'SELECT 1;');
+}
+
+my $pull = q{SELECT count(*) || ' events' FROM kanthorq_pull('worker', wait => '10 minutes')};
+my $columns = 'kanthorq_stream_orders (subject, body)';
+my %ways = (
+    'kanthorq_publish'      => q{SELECT kanthorq_publish('orders', 'order.created', '')},
+    'kanthorq_publish_many' => q{SELECT kanthorq_publish_many('orders', '{a,b}', '{x,y}')},
+    'INSERT'                => "INSERT INTO $columns VALUES ('order.created', '')",
+    'COPY'                  => "COPY $columns FROM PROGRAM 'echo order.created,x' (FORMAT csv)",
+    'a savepoint' => q{BEGIN; SAVEPOINT s; SELECT kanthorq_publish('orders', 'a', ''); RELEASE s; COMMIT},
+);
+
+# A second look would end each wait as well, but not before a second is over.
+my $rounds  = 5;
+my $started = time;
+for my $way (sort keys %ways) {
+    my $received = 0;
+    for (1 .. $rounds) {
+        my $answer = answer_to($pull, sub { $node->safe_psql('postgres', $ways{$way}) });
+        $received++ if $answer =~ /^[12] events$/m;
+    }
+    is($received, $rounds, "$way ends a wait");
+}
+my $waits = $rounds * keys %ways;
+cmp_ok(time - $started, '<', 0.8 * $waits, 'and faster than by looking each second');
+
+my $answer = answer_to(q{CALL kanthorq_wait('worker', '10 minutes')},
+    sub { $node->safe_psql('postgres', $ways{INSERT}) });
+like($answer, qr/^1$/m, 'a commit ends kanthorq_wait()');
+like(ask($worker, "$pull;"), qr/^1 events$/m, 'and there is something to pull');
+
+# How often the worker ran: as often as it was woken, and once a second.
+sub times_run {
+    my ($count) = slurp_file("/proc/$worker_pid/status") =~ /^voluntary_ctxt_switches:\s+(\d+)/m;
+    return $count;
+}
+my $many = 300;
+sub run_during {
+    my ($sql) = @_;
+    my $publisher = open_session($node);
+    my $start     = time;
+    my $before    = times_run();
+    ask($publisher, join(' ', ($sql) x $many));
+    my $runs = times_run() - $before;
+    close_session($publisher);
+    return ($runs, time - $start);
+}
+start_statement($worker, $pull);
+wait_until_asleep();
+my ($runs, $seconds) =
+    run_during(q{BEGIN; SELECT kanthorq_publish('orders', 'order.created', ''); ROLLBACK;});
+cmp_ok($runs, '<', $many / 10 + 10 * $seconds, 'a transaction that rolls back wakes nobody');
+like(answer_to('', sub { $node->safe_psql('postgres', $ways{INSERT}) }), qr/^1 events$/m, 'a commit does');
+
+# A filter that passes over all of a busy stream: the worker doesn't run for each of its commits.
+start_statement($worker, q{SELECT count(*) || ' events' FROM kanthorq_pull('picky', wait => '10 minutes')});
+wait_until_asleep();
+my $cursor = q{SELECT cursor FROM kanthorq_consumers WHERE name = 'picky'};
+my $stood  = $node->safe_psql('postgres', $cursor);
+($runs, $seconds) = run_during(q{SELECT kanthorq_publish('orders', 'order.created', '');});
+cmp_ok($runs, '<', $many / 2 + 100 * $seconds, 'wake-ups that bring nothing make a worker slower to wake');
+is($node->safe_psql('postgres', $cursor), $stood, 'and what it passes meanwhile is not written');
+like(
+    answer_to('', sub { $node->safe_psql('postgres', q{SELECT kanthorq_publish('orders', 'never', 'x')}) }),
+    qr/^1 events$/m, 'the one event it wants comes');
+$node->safe_psql('postgres', q{SELECT count(*) FROM kanthorq_pull('worker', 1000)});
+
+# A prepared transaction wakes nobody when it commits: its events come with the next look.
+$answer = answer_to($pull, sub {
+    $node->safe_psql('postgres',
+        q{BEGIN; SELECT kanthorq_publish('orders', 'order.created', ''); PREPARE TRANSACTION 'p'});
+    $node->safe_psql('postgres', q{COMMIT PREPARED 'p'});
+});
+like($answer, qr/^1 events$/m, 'a prepared transaction can publish, and its events come');
+
+# Retries and deadlines that fall due end a wait, without anybody's commit.
+ask($worker, q{SELECT kanthorq_publish('orders', 'order.created', '');});
+ask($worker, q{SELECT kanthorq_nack('worker', lease, retry_in => '50 ms') FROM kanthorq_pull('worker');});
+like(ask($worker, "$pull;"), qr/^1 events$/m, 'a retry that falls due ends a wait');
+
+close_session($worker);
+$node->stop;
+done_testing();
