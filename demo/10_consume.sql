@@ -12,10 +12,13 @@ DO $$ DECLARE batch record; BEGIN
     LOOP
         SELECT lease, array_agg(id) AS ids INTO batch
         FROM kanthorq_pull('installed', 100) GROUP BY lease;
-        EXIT WHEN NOT FOUND;
-        INSERT INTO demo.done SELECT batch.lease, unnest(batch.ids);
-        PERFORM kanthorq_ack('installed', batch.lease);
+        IF FOUND THEN
+            INSERT INTO demo.done SELECT batch.lease, unnest(batch.ids);
+            PERFORM kanthorq_ack('installed', batch.lease);
+        END IF;
         COMMIT;
+        -- An empty pull may only have looked at enough events that are not the consumer's.
+        EXIT WHEN (SELECT lag FROM kanthorq_consumers WHERE name = 'installed') = 0;
     END LOOP;
 END $$;
 \set ECHO none

@@ -12,7 +12,7 @@
 CREATE FUNCTION kanthorq_is_name(name text) RETURNS boolean
     AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kanthorq_is_name(text) IS
-'may a stream be called this: letters, digits and single inner underscores, 1 to 128 characters';
+'may a stream or consumer be called this: letters, digits and single inner underscores, 1 to 128 characters';
 
 CREATE FUNCTION kanthorq_is_subject(subject text) RETURNS boolean
     AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
@@ -106,14 +106,14 @@ COMMENT ON FUNCTION kanthorq_stream_table(text) IS
 CREATE FUNCTION kanthorq_stream_drop(name text, confirm text) RETURNS boolean
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION kanthorq_stream_drop(text, text) IS
-'drops the stream with its table and all its events; confirm repeats the name; false where there is no such stream';
+'drops the stream with its table, all its events and its consumers; confirm repeats the name; false where there is no such stream';
 
 CREATE FUNCTION kanthorq_stream_trim(name text, before_id text, confirm text,
                                      force boolean DEFAULT false)
     RETURNS bigint
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION kanthorq_stream_trim(text, text, text, boolean) IS
-'removes the events whose id sorts before this one and returns how many; confirm repeats the name; refused while a consumer has not finished one of them, unless forced';
+'removes the events whose id sorts before this one and returns how many; confirm repeats the name; refused while a consumer has not finished one of them, unless forced; discarded and cancelled count as finished';
 
 -- Events
 
@@ -184,7 +184,7 @@ COMMENT ON FUNCTION kanthorq_events_by_subject(text, text, text, text, integer) 
 CREATE FUNCTION kanthorq_event_remove(stream text, ids text[]) RETURNS bigint
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION kanthorq_event_remove(text, text[]) IS
-'removes the events with these ids and returns how many there were';
+'removes the events with these ids and returns how many there were, also where consumers still want them';
 
 -- Consumers
 
@@ -279,7 +279,7 @@ CREATE FUNCTION kanthorq_consumer_create(name text, stream text, includes text[]
     RETURNS kanthorq_consumer_registry
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION kanthorq_consumer_create(text, text, text[], text[], smallint, interval, text, boolean, jsonb) IS
-'creates a consumer of the stream, or returns the one that exists with this definition; start_at: first, new, an event id or a timestamp';
+'creates a consumer of the stream, or returns the one that exists with this definition; start_at: first, new (behind every position handed out), an event id (from that event on) or a timestamp; without effect on one that exists';
 
 CREATE FUNCTION kanthorq_consumer_alter(name text, includes text[] DEFAULT NULL,
                                         excludes text[] DEFAULT NULL,
@@ -290,7 +290,7 @@ CREATE FUNCTION kanthorq_consumer_alter(name text, includes text[] DEFAULT NULL,
     RETURNS kanthorq_consumer_registry
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION kanthorq_consumer_alter(text, text[], text[], smallint, interval, boolean, jsonb) IS
-'changes what is not null, for what is delivered from now on';
+'changes what is not null; filters count for what is delivered for the first time from now on';
 
 CREATE FUNCTION kanthorq_consumer_table(name text) RETURNS regclass
     AS 'MODULE_PATHNAME' LANGUAGE C STABLE STRICT PARALLEL SAFE;
@@ -313,25 +313,25 @@ CREATE FUNCTION kanthorq_pull(consumer text, size integer DEFAULT 100, wait inte
                    body bytea, metadata jsonb, created_at bigint)
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 100;
 COMMENT ON FUNCTION kanthorq_pull(text, integer, interval, interval) IS
-'leases up to size (1 to 10,000) events: those of leases that ran out, then retries that are due, then new ones; waits up to wait for the first';
+'leases up to size (1 to 10,000) events: those of leases that ran out, then retries that are due, then new ones; waits up to wait for the first; no row does not mean that nothing is left';
 
 CREATE FUNCTION kanthorq_ack(consumer text, lease bigint, ids text[] DEFAULT NULL) RETURNS bigint
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION kanthorq_ack(text, bigint, text[]) IS
-'settles these events of the lease, or all that are left in it, as completed and returns how many; KQ001 where the lease is no longer held';
+'settles these events of the lease, or all that are left in it, as completed and returns how many: ids that are not in it are passed over; KQ001 where the lease is no longer held';
 
 CREATE FUNCTION kanthorq_nack(consumer text, lease bigint, ids text[] DEFAULT NULL,
                               error text DEFAULT NULL, retry_in interval DEFAULT NULL)
     RETURNS bigint
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION kanthorq_nack(text, bigint, text[], text, interval) IS
-'refuses these events of the lease, or all that are left in it: retried after retry_in or attempt^4 seconds, or discarded after the last attempt; returns how many';
+'refuses these events of the lease, or all that are left in it: retried after retry_in or attempt^4 seconds, or discarded after the last attempt; returns how many; KQ001 where the lease is no longer held';
 
 CREATE FUNCTION kanthorq_extend(consumer text, lease bigint, by interval DEFAULT NULL)
     RETURNS timestamptz
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION kanthorq_extend(text, bigint, interval) IS
-'the lease now runs out so long from now (null: the consumer''s visibility_timeout); returns that time';
+'the lease now runs out so long from now (null: the consumer''s visibility_timeout); returns that time; KQ001 where the lease is no longer held';
 
 CREATE FUNCTION kanthorq_cancel(consumer text, ids text[]) RETURNS text[]
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
@@ -341,12 +341,12 @@ COMMENT ON FUNCTION kanthorq_cancel(text, text[]) IS
 CREATE FUNCTION kanthorq_resume(consumer text, ids text[]) RETURNS text[]
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION kanthorq_resume(text, text[]) IS
-'makes cancelled and discarded events available again, with no attempts made; returns the ids whose state changed';
+'makes cancelled and discarded events that still exist available again, with no attempts made; returns the ids whose state changed';
 
 CREATE FUNCTION kanthorq_task_state(consumer text, id text) RETURNS text
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION kanthorq_task_state(text, text) IS
-'available, running, completed, retryable, discarded or cancelled; null where the event does not exist or is not for the consumer';
+'available, running, completed (or never to come), retryable, discarded or cancelled; null where the event does not exist or is not for the consumer';
 
 CREATE FUNCTION kanthorq_tasks(consumer text, state text DEFAULT NULL, size integer DEFAULT 100)
     RETURNS TABLE (event_id text, subject text, state text, attempt_count smallint,
@@ -359,14 +359,14 @@ COMMENT ON FUNCTION kanthorq_tasks(text, text, integer) IS
 CREATE PROCEDURE kanthorq_wait(consumer text, timeout interval DEFAULT '30 seconds')
     AS 'MODULE_PATHNAME' LANGUAGE C;
 COMMENT ON PROCEDURE kanthorq_wait(text, interval) IS
-'returns when the consumer has something to pull, or after timeout; holds no snapshot and no transaction id meanwhile';
+'returns when a pull has something to look at, or after timeout; holds no snapshot and no transaction id meanwhile; not in a transaction block (25001)';
 
 CREATE FUNCTION kanthorq_horizon(stream text)
     RETURNS TABLE (pid integer, gid text, txid xid8, since timestamptz, application_name text,
                    query text)
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10;
 COMMENT ON FUNCTION kanthorq_horizon(text) IS
-'the open and prepared transactions that publish to the stream: whose events are still to come';
+'the open and prepared transactions that hold a writer''s lock on the stream: those that publish, whose events are still to come, and those that remove';
 
 -- Views
 
@@ -397,7 +397,7 @@ SELECT r.name, r.stream_name AS stream, s.cursor, s.lag, s.lag_time, s.running, 
        s.discarded, s.cancelled, s.oldest_lease
 FROM kanthorq_consumer_registry r CROSS JOIN LATERAL kanthorq_consumer_status(r.name) s;
 COMMENT ON VIEW kanthorq_consumers IS
-'the consumers: lag counts the positions from the cursor to the last one handed out, lag_time is the age of the oldest event not yet delivered, oldest_lease is when the oldest open lease was pulled';
+'the consumers: lag counts the positions from the cursor to the last one handed out, lag_time is the age by created_at of the first event behind the cursor, the consumer''s or not (null without SELECT on the stream), retryable counts resumed events, too, oldest_lease is when the oldest open lease was pulled';
 GRANT SELECT ON kanthorq_consumers TO PUBLIC;
 
 -- What stream tables refer to; not for callers

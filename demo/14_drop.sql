@@ -1,4 +1,4 @@
-\echo == 12. Drop the stream with all its events and its consumers. The name has to be repeated.
+\echo == 14. Drop the stream with all its events and its consumers. The name has to be repeated.
 SELECT statement, error, hint FROM demo.refused(
     $$SELECT kanthorq_stream_drop('package_log', confirm => 'package_logs')$$, '55000');
 \set ECHO queries
