@@ -181,31 +181,28 @@ void deliver_unless(bool cancelled, Pull& pull, const StreamRow& row) {
     deliver_fresh(pull, row);
 }
 
-// What an ended writer owed. False where the batch is full, or enough was looked at, before all of
-// it was seen; `late.after` then keeps the place.
-bool deliver_owed(Pull& pull, LateWriter& late) {
+// What these ended writers owe, whose ranges overlap. Returns how far it was read: to the end of
+// the run, unless the batch is full or enough was looked at before.
+int64 deliver_owed(Pull& pull, const LateWriter* ended, const OwedRun& run) {
+  int64 reached = run.after;
   bool finished = true;
-  for_positions(pull.stream, pull.snapshot, late.after, late.upto, [&](const StreamRow& row) {
+  for_positions(pull.stream, pull.snapshot, run.after, run.upto, [&](const StreamRow& row) {
     if (pull.is_full() || pull.has_looked_enough()) return finished = false;
-    late.after = row.position();
+    reached = row.position();
     pull.looked_at++;
     // A task row is one that was cancelled before it was delivered.
-    if (row.txid() == late.txid && is_wanted(pull, row))
-      deliver_unless(find_task(pull.consumer.table, late.after).row, pull, row);
+    if (is_owed(ended, run.writers, row.txid(), reached) && is_wanted(pull, row))
+      deliver_unless(find_task(pull.consumer.table, reached).row, pull, row);
     CHECK_FOR_INTERRUPTS();
     return true;
   });
-  return finished;
+  return finished ? run.upto : reached;
 }
 
 void deliver_late(Pull& pull) {
-  std::size_t left = 0;
-  for (std::size_t i = 0; i < pull.place.late_count; i++) {
-    LateWriter late = pull.place.late[i];
-    const bool open = contains(pull.writers.txids, pull.writers.count, late.txid);
-    if (open || !deliver_owed(pull, late)) pull.place.late[left++] = late;
-  }
-  pull.place.late_count = left;
+  pull.place.late_count = read_owed(
+      pull.place.late, pull.place.late_count, pull.writers.txids, pull.writers.count,
+      [&](const LateWriter* ended, const OwedRun& run) { return deliver_owed(pull, ended, run); });
 }
 
 // The events behind the cursor that were cancelled before they were delivered.

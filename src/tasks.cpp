@@ -25,17 +25,9 @@ Lease find_lease_of(const Consumer& consumer, int64 position) {
   return found;
 }
 
-bool is_owed(const PlaceInStream& place, int64 position, std::uint64_t txid) {
-  for (std::size_t i = 0; i < place.late_count; i++) {
-    const LateWriter& late = place.late[i];
-    if (late.txid == txid && position > late.after && position <= late.upto) return true;
-  }
-  return false;
-}
-
 // Is the event still to be delivered for the first time?
 bool is_ahead(const PlaceInStream& place, int64 position, std::uint64_t txid) {
-  return position > place.cursor.position || is_owed(place, position, txid);
+  return position > place.cursor.position || is_owed(place.late, place.late_count, txid, position);
 }
 
 Positions without(Positions positions, int64 position) {

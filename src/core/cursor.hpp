@@ -6,6 +6,7 @@
 // ended. See docs/delivery.md for why nothing is lost and nothing comes twice.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 
@@ -45,6 +46,64 @@ constexpr std::int64_t taken_after(const LateWriter* late, std::size_t count, st
                                    std::int64_t last_ceiling) noexcept {
   const LateWriter* known = find_late(late, count, txid);
   return known ? known->after : last_ceiling;
+}
+
+// Ended writers whose ranges overlap, and so are read together.
+struct OwedRun {
+  std::int64_t after;
+  std::int64_t upto;
+  std::size_t writers;
+};
+
+// The first such run of the writers, which are sorted by `after`; there is at least one.
+constexpr OwedRun first_owed_run(const LateWriter* ended, std::size_t count) noexcept {
+  OwedRun run{ended[0].after, ended[0].upto, 1};
+  for (; run.writers < count && ended[run.writers].after < run.upto; run.writers++)
+    if (ended[run.writers].upto > run.upto) run.upto = ended[run.writers].upto;
+  return run;
+}
+
+// Does one of the writers owe the row at `position`, written by `txid`?
+constexpr bool is_owed(const LateWriter* late, std::size_t count, std::uint64_t txid,
+                       std::int64_t position) noexcept {
+  for (std::size_t i = 0; i < count; i++)
+    if (late[i].txid == txid && position > late[i].after && position <= late[i].upto) return true;
+  return false;
+}
+
+// Puts into `left` what the writers still owe behind `reached`, up to where all of it was read.
+// Returns how many they are.
+constexpr std::size_t still_owed(const LateWriter* late, std::size_t count, std::int64_t reached,
+                                 LateWriter* left) noexcept {
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < count; i++) {
+    if (late[i].upto <= reached) continue;
+    left[kept] = late[i];
+    if (left[kept].after < reached) left[kept].after = reached;
+    kept++;
+  }
+  return kept;
+}
+
+// Reads what the writers in `late` that are not among `writers` any more still owe, ranges that
+// overlap together, so that each row is read once, however many writers there were. `read(ended,
+// run)` reads one such run and returns how far it got: to run.upto, or to the last row before it
+// had enough. Leaves in `late` the open writers and what is still owed; returns how many they are.
+template <typename Read>
+constexpr std::size_t read_owed(LateWriter* late, std::size_t late_count,
+                                const std::uint64_t* writers, std::size_t writer_count, Read read) {
+  LateWriter* const end = late + late_count;
+  LateWriter* ended = std::partition(late, end, [&](const LateWriter& writer) {
+    return contains(writers, writer_count, writer.txid);
+  });
+  std::sort(ended, end, [](const LateWriter& a, const LateWriter& b) { return a.after < b.after; });
+  LateWriter* left = ended;
+  while (ended < end) {
+    const OwedRun run = first_owed_run(ended, static_cast<std::size_t>(end - ended));
+    left += still_owed(ended, run.writers, read(ended, run), left);
+    ended += run.writers;
+  }
+  return static_cast<std::size_t>(left - late);
 }
 
 // Does the row at `position`, written by `txid`, belong to a transaction that is still open? The
