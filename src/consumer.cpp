@@ -301,10 +301,11 @@ KANTHORQ_FUNCTION(kanthorq_consumer_seek) {
               [&](const Consumer& opened, const OpenStream& stream) {
                 const Consumer consumer = lock_consumer(opened);
                 const Cursor start = start_cursor(stream, schema, text_argument(fcinfo, 1));
-                PlaceInStream place = read_place(consumer);
+                const PlaceInStream stored = read_place(consumer);
+                PlaceInStream place = stored;
                 place.cursor = start;
                 place.late_count = 0;
-                write_place(consumer, place);
+                write_place(consumer, stored, place);
                 free_leases(consumer);
                 forget_tasks(consumer.table);
                 CommandCounterIncrement();

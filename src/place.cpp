@@ -57,6 +57,7 @@ HeapTuple require_row(Relation table, std::string_view consumer) {
 
 PlaceInStream place_in(Relation table, HeapTuple row) {
   PlaceInStream place{};
+  place.row = row;
   place.cursor.position = DatumGetInt64(row_value(table, row, cursor_column));
   place.cursor.ceiling = DatumGetInt64(row_value(table, row, ceiling_column));
   place.last_lease = DatumGetInt64(row_value(table, row, last_lease_column));
@@ -89,21 +90,20 @@ PlaceInStream read_place(const Consumer& consumer) {
   return place;
 }
 
-bool write_place(const Consumer& consumer, const PlaceInStream& place) {
+bool write_place(const Consumer& consumer, const PlaceInStream& stored,
+                 const PlaceInStream& place) {
+  if (is_same(stored, place)) return false;
   Relation table = table_open(place_table(consumer.schema), RowExclusiveLock);
-  HeapTuple row = require_row(table, consumer.name);
-  const bool differs = !is_same(place, place_in(table, row));
-  if (differs) {
-    Datum values[place_columns] = {
-        0, Int64GetDatum(place.cursor.position), Int64GetDatum(place.cursor.ceiling),
-        late_array(place.late, place.late_count), Int64GetDatum(place.last_lease)};
-    bool nulls[place_columns] = {};
-    bool replace[place_columns] = {false, true, true, true, true};
-    HeapTuple changed = heap_modify_tuple(row, RelationGetDescr(table), values, nulls, replace);
-    CatalogTupleUpdate(table, &row->t_self, changed);
-  }
+  Datum values[place_columns] = {
+      0, Int64GetDatum(place.cursor.position), Int64GetDatum(place.cursor.ceiling),
+      late_array(place.late, place.late_count), Int64GetDatum(place.last_lease)};
+  bool nulls[place_columns] = {};
+  bool replace[place_columns] = {false, true, true, true, true};
+  HeapTuple changed =
+      heap_modify_tuple(stored.row, RelationGetDescr(table), values, nulls, replace);
+  CatalogTupleUpdate(table, &stored.row->t_self, changed);
   table_close(table, NoLock);
-  return differs;
+  return true;
 }
 
 void create_place(Oid schema, std::string_view consumer, Cursor cursor) {

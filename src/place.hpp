@@ -12,6 +12,7 @@ struct PlaceInStream {
   LateWriter* late;
   std::size_t late_count;
   int64 last_lease;
+  HeapTuple row;  // that it was read from; only write_place() cares
 };
 
 PlaceInStream copy_of(const PlaceInStream& place);
@@ -19,8 +20,9 @@ bool is_same(const PlaceInStream& a, const PlaceInStream& b);
 
 PlaceInStream read_place(const Consumer& consumer);
 
-// Writes what differs from what is stored; false, with nothing written, where nothing does.
-bool write_place(const Consumer& consumer, const PlaceInStream& place);
+// Writes `place` where it differs from `stored`, which was read under the lock; false, with nothing
+// written, where it does not.
+bool write_place(const Consumer& consumer, const PlaceInStream& stored, const PlaceInStream& place);
 
 void create_place(Oid schema, std::string_view consumer, Cursor cursor);
 void delete_place(Oid schema, std::string_view consumer);

@@ -97,7 +97,7 @@ Try try_pull(const Consumer& opened, const OpenStream& stream, const PullArgumen
   const Look found =
       look(consumer, stream, passed.holds(consumer, stored) ? passed.place() : stored, batch);
   const bool keep = found.must_be_kept || is_last || !passed.add(consumer, stored, found);
-  const bool moved = keep && write_place(consumer, found.place);
+  const bool moved = keep && write_place(consumer, stored, found.place);
   if (!found.must_be_kept && !moved) unlock_consumer(consumer);
   if (!keep) return {false, scheduled_at(consumer)};
   CommandCounterIncrement();
