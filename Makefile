@@ -36,6 +36,7 @@ OBJS = \
 	src/worker.o \
 	src/writers.o \
 	src/idle.o \
+	src/result_rows.o \
 	src/delivery.o \
 	src/pull.o \
 	src/settle.o \
@@ -65,6 +66,10 @@ srcdir ?= .
 # marked: the library has no C++ runtime in the server, and tests/lint/symbols proves it.
 PG_CXXFLAGS = -std=gnu++20 -fno-exceptions -fno-rtti -fno-threadsafe-statics -fvisibility=hidden \
 	-Wall -Wextra -Werror -Wno-register -Wno-ignored-attributes -Wno-unused-parameter -Wno-missing-field-initializers
+# Points at which tests/crash ends the server's process (src/test_point.hpp).
+ifdef KANTHORQ_TEST_POINTS
+PG_CXXFLAGS += -DKANTHORQ_TEST_POINTS
+endif
 # Without the compiler's start files: there are no static constructors for them to run, and so not even
 # a weak reference to a C++ runtime is left.
 SHLIB_LINK = -nostartfiles

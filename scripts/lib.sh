@@ -9,6 +9,7 @@
 #   install_privately            builds WORK/src into a private copy of PostgreSQL   -> PG_BIN
 #   start_server [setting...]    a throw-away server with its socket in WORK/socket
 #   as_user command...           runs the command without root's rights
+#   as_tester ...                the same, with what PostgreSQL::Test needs
 #   stop_servers                 stops every server that was started below WORK
 #
 # In that order. The machine's own PostgreSQL, its clusters and the directory that the sources are
@@ -24,6 +25,8 @@ JOB=                  # the process group of the command that runs now
 CLUSTER_DROPIN=       # the temporary file that keeps the server package from creating a cluster
 CLUSTER_DROPIN_DIR=   # its directory, if that is temporary too
 SERVER_RUNS=no        # yes: as_user tells clients where the server is
+MAKE_FLAGS=()         # further arguments of the make that builds the library
+PG_CTL_FLAGS=()       # further arguments of the pg_ctl that starts them
 
 die() {
   printf '%s: %s\n' "${0##*/}" "$*" >&2
@@ -141,19 +144,23 @@ make_work_dir() {
 # Runs the command as the unprivileged user, from the work directory and with nothing of the
 # caller's environment: a PGHOST or a locale left in there would change what is tested. Once a
 # server runs, clients find it.
-#
-# The command gets its own process group and this shell waits for it, because a signal that arrives
-# while bash runs a command in the foreground is not handled before that command has ended.
 as_user() {
-  local status=0 environment
+  local environment
   environment=(
     "PATH=${PG_BIN:+$PG_BIN:}/usr/local/bin:/usr/bin:/bin" "HOME=$WORK/home" "TMPDIR=$WORK/tmp"
     LC_ALL=C.UTF-8 "TERM=${TERM:-dumb}")
   if [ "$SERVER_RUNS" = yes ]; then
     environment+=("PGHOST=$WORK/socket" PGPORT=5432 PGUSER=postgres)
   fi
+  run_job env -C "$WORK" "${RUN_AS[@]}" env -i "${environment[@]}" "$@"
+}
+
+# Runs the command in a process group of its own and waits for it, because a signal that arrives
+# while bash runs a command in the foreground is not handled before that command has ended.
+run_job() {
+  local status=0
   set -m
-  (cd "$WORK" && exec "${RUN_AS[@]}" env -i "${environment[@]}" "$@") <&0 &
+  (exec "$@") <&0 &
   JOB=$!
   set +m
   wait "$JOB" || status=$?
@@ -192,16 +199,24 @@ copy_sources() {
     fi | tar --create --null --no-recursion --verbatim-files-from --files-from=- |
       tar --extract --no-same-owner --directory="$WORK/src"
   ) || return 1
-  if [ "$(id -u)" = 0 ]; then chown -R postgres:postgres "$WORK/src"; fi
+  if [ ${#RUN_AS[@]} != 0 ]; then chown -R postgres:postgres "$WORK/src"; fi
 }
 
 # Builds WORK/src and installs it into a private copy of PostgreSQL in WORK/root; sets PG_BIN, the
-# copy's directory of programs. PostgreSQL finds its files relative to its programs, so the programs
-# are copied and everything else may be links.
+# copy's directory of programs.
 install_privately() {
-  local original=/usr/lib/postgresql/$PG_MAJOR share=/usr/share/postgresql/$PG_MAJOR root=$WORK/root
-  local make=(make --no-print-directory -C "$WORK/src" "PG_CONFIG=$original/bin/pg_config")
-  echo "building KanthorQ for PostgreSQL $PG_MAJOR"
+  install_copy "$PG_MAJOR" "$WORK/src" "$WORK/root" || return 1
+  PG_BIN=$WORK/root/usr/lib/postgresql/$PG_MAJOR/bin
+}
+
+# install_copy major source root. PostgreSQL finds its files relative to its programs, so the
+# programs are copied and everything else may be links.
+install_copy() {
+  local major=$1 root=$3
+  local original=/usr/lib/postgresql/$major share=/usr/share/postgresql/$major
+  local make=(make --no-print-directory -C "$2" "PG_CONFIG=$original/bin/pg_config"
+    "${MAKE_FLAGS[@]}")
+  echo "building KanthorQ for PostgreSQL $major"
   quietly build "${make[@]}" "-j$(nproc)" all || return 1
 
   # What the machine's own PostgreSQL has of KanthorQ stays out of it.
@@ -211,8 +226,28 @@ install_privately() {
     link_all "$share" "$root" ! -name extension &&
     link_all "$share/extension" "$root" ! -name 'kanthorq*' || return 1
   if [ "$(id -u)" = 0 ]; then chown -hR postgres:postgres "$root"; fi
-  quietly install "${make[@]}" "DESTDIR=$root" install || return 1
-  PG_BIN=$root$original/bin
+  quietly install "${make[@]}" "DESTDIR=$root" install
+}
+
+# start_through command...: start_server runs the server's program as the command's last argument.
+start_through() {
+  local program=$WORK/root/usr/lib/postgresql/$PG_MAJOR/bin/postgres
+  as_user tee "$WORK/postgres" >/dev/null <<<"#!/bin/sh
+exec $* '$program' \"\$@\""
+  as_user chmod 755 "$WORK/postgres"
+  PG_CTL_FLAGS=(-p "$WORK/postgres" -t 300)
+}
+
+# From here on the library is built with the address and undefined behaviour sanitizers, and the
+# server has their runtime; what it reports goes to WORK/log/sanitizer.* and ends the backend, as a
+# crash does.
+use_sanitizers() {
+  local flags="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
+  MAKE_FLAGS=("CC=gcc $flags" "CXX=g++ $flags")
+  # Not asked for leaks: what the server allocates, it leaves to the end of the process.
+  start_through env "LD_PRELOAD=$(readlink -f "$(gcc -print-file-name=libasan.so)")" \
+    "ASAN_OPTIONS=detect_leaks=0:abort_on_error=1:log_path=$WORK/log/sanitizer" \
+    "UBSAN_OPTIONS=print_stacktrace=1:abort_on_error=1:log_path=$WORK/log/sanitizer"
 }
 
 # link_all directory root [find's conditions]: links from the same directory below root.
@@ -220,6 +255,17 @@ link_all() {
   local directory=$1 root=$2
   shift 2
   find "$directory" -mindepth 1 -maxdepth 1 "$@" -exec ln -s -t "$root$directory" {} +
+}
+
+# as_tester sources suite command...: runs the command from there, with what the tests in
+# tests/<suite> need that use PostgreSQL::Test; their servers and logs are in WORK/<suite>.
+as_tester() {
+  local sources=$1 suite=$2 pgxs=/usr/lib/postgresql/$PG_MAJOR/lib/pgxs/src
+  shift 2
+  as_user mkdir -p "$WORK/$suite"
+  as_user env -C "$sources" "PERL5LIB=$pgxs/test/perl:$sources/tests/t:$sources/tests/$suite" \
+    "PG_REGRESS=$pgxs/test/regress/pg_regress" "TESTDIR=$WORK/$suite" \
+    "TESTDATADIR=$WORK/$suite/tmp_check" "TESTLOGDIR=$WORK/$suite/tmp_check/log" PGPORT=65432 "$@"
 }
 
 # Starts a throw-away server with its data in WORK/data and its log in WORK/log/server.log; the
@@ -236,7 +282,8 @@ max_prepared_transactions = 60
 log_line_prefix = '%m [%p] %q%a '
 $(printf '%s\n' "$@")
 CONF
-  if ! quietly start pg_ctl -D "$WORK/data" -l "$WORK/log/server.log" -w start; then
+  if ! quietly start pg_ctl -D "$WORK/data" -l "$WORK/log/server.log" \
+    "${PG_CTL_FLAGS[@]}" -w start; then
     cat "$WORK/log/server.log" >&2
     return 1
   fi
@@ -245,13 +292,16 @@ CONF
 
 # Stops every server whose data directory is below WORK, whoever started it there.
 stop_servers() {
-  local file
+  local file files
   SERVER_RUNS=no
   [ -n "$WORK" ] && [ -n "$PG_BIN" ] || return 0
-  while IFS= read -r -d '' file; do
+  # Nobody puts line ends into names below WORK. Not < <(...): that takes a mounted /proc.
+  mapfile -t files <<<"$(find "$WORK" -name postmaster.pid 2>/dev/null)"
+  for file in "${files[@]}"; do
+    [ -n "$file" ] || continue
     as_user pg_ctl -D "${file%/*}" -m "${1:-fast}" -w stop </dev/null >/dev/null 2>&1 ||
       as_user pg_ctl -D "${file%/*}" -m immediate -w stop </dev/null >/dev/null 2>&1 || true
-  done < <(find "$WORK" -name postmaster.pid -print0 2>/dev/null)
+  done
 }
 
 clean_up_at_exit() {
@@ -281,7 +331,7 @@ cleanup() {
     if [ "$KEEP_WORK" = yes ]; then
       echo "kept: $WORK"
     else
-      rm -rf "$WORK"
+      rm -rf --one-file-system "$WORK"
     fi
   fi
   exit "$status"

@@ -221,7 +221,7 @@ COMMENT ON COLUMN kanthorq_consumer_registry.ordered IS
 COMMENT ON COLUMN kanthorq_consumer_registry.created_at IS
 'when the consumer was created, in milliseconds since the epoch';
 COMMENT ON COLUMN kanthorq_consumer_registry.updated_at IS
-'when it was last created again or altered, in milliseconds since the epoch';
+'when it was last altered, in milliseconds since the epoch';
 SELECT pg_catalog.pg_extension_config_dump('kanthorq_consumer_registry', '');
 GRANT SELECT ON kanthorq_consumer_registry TO PUBLIC;
 

@@ -13,6 +13,7 @@
 #include "start_at.hpp"
 #include "task.hpp"
 #include "task_table.hpp"
+#include "test_point.hpp"
 #include "time.hpp"
 #include "wake.hpp"
 #include "worker.hpp"
@@ -119,20 +120,12 @@ Datum row_datum(Relation registry, HeapTuple row) {
   return heap_copy_tuple_as_datum(row, RelationGetDescr(registry));
 }
 
-// Again for an existing consumer: its row, with updated_at refreshed.
+// Again for an existing consumer: its row, as it is.
 Datum existing(Oid schema, std::string_view name, HeapTuple row, const Definition& wanted) {
-  Relation registry = table_open(consumer_registry_oid(schema), RowExclusiveLock);
+  Relation registry = table_open(consumer_registry_oid(schema), AccessShareLock);
   if (!is_same_definition(registry, row, wanted)) raise_other_definition(name);
-  Datum values[consumer_columns] = {};
-  bool nulls[consumer_columns] = {};
-  bool replace[consumer_columns] = {};
-  values[consumer_updated_at_column - 1] = wanted[consumer_updated_at_column];
-  replace[consumer_updated_at_column - 1] = true;
-  HeapTuple changed = heap_modify_tuple(row, RelationGetDescr(registry), values, nulls, replace);
-  CatalogTupleUpdate(registry, &row->t_self, changed);
-  const Datum result = row_datum(registry, changed);
-  table_close(registry, NoLock);
-  CommandCounterIncrement();
+  const Datum result = row_datum(registry, row);
+  table_close(registry, AccessShareLock);
   return result;
 }
 
@@ -166,8 +159,11 @@ void unregister(Oid schema, std::string_view name) {
   HeapTuple row = find_consumer(schema, name);
   if (row) CatalogTupleDelete(registry, &row->t_self);
   table_close(registry, NoLock);
+  KANTHORQ_TEST_POINT("consumer_drop_row");
   delete_leases(schema, name);
+  KANTHORQ_TEST_POINT("consumer_drop_leases");
   delete_place(schema, name);
+  KANTHORQ_TEST_POINT("consumer_drop_place");
   CommandCounterIncrement();
 }
 
@@ -188,6 +184,7 @@ bool drop_consumer(Oid schema, std::string_view name) {
   lock_consumer_name(schema, name);
   if (!find_consumer(schema, name)) return false;
   if (require_privilege()) drop_task_table(schema, name);
+  KANTHORQ_TEST_POINT("consumer_drop_table");
   unregister(schema, name);
   return true;
 }
@@ -222,8 +219,11 @@ KANTHORQ_FUNCTION(kanthorq_consumer_create) {
     }
     const Cursor start = start_cursor(stream, schema, text_argument(fcinfo, 6));
     create_task_table(schema, name);
+    KANTHORQ_TEST_POINT("consumer_create_table");
     create_place(schema, name, start);
+    KANTHORQ_TEST_POINT("consumer_create_place");
     result = created(schema, wanted);
+    KANTHORQ_TEST_POINT("consumer_create_row");
   });
   return result;
 }
@@ -264,6 +264,8 @@ KANTHORQ_FUNCTION(kanthorq_consumer_alter) {
     result = row_datum(registry, changed);
     table_close(registry, NoLock);
     CommandCounterIncrement();
+    wake_at_commit(opened.stream);  // another filter may match what was passed
+    KANTHORQ_TEST_POINT("consumer_alter_row");
   });
   return result;
 }
@@ -306,8 +308,11 @@ KANTHORQ_FUNCTION(kanthorq_consumer_seek) {
                 place.cursor = start;
                 place.late_count = 0;
                 write_place(consumer, stored, place);
+                KANTHORQ_TEST_POINT("seek_place");
                 free_leases(consumer);
+                KANTHORQ_TEST_POINT("seek_leases");
                 forget_tasks(consumer.table);
+                KANTHORQ_TEST_POINT("seek_tasks");
                 CommandCounterIncrement();
                 wake_at_commit(consumer.stream);
                 position = start.position;

@@ -64,7 +64,7 @@ bool Consumer::wants_metadata(Datum metadata) const {
 HeapTuple find_consumer(Oid schema, std::string_view name) {
   Relation registry = table_open(own_table(schema, "kanthorq_consumer_registry"), AccessShareLock);
   ScanKeyData key = equals_text(consumer_name_column, name);
-  HeapTuple row = first_row(registry, primary_key_index(registry), &key, 1);
+  HeapTuple row = only_row(registry, primary_key_index(registry), &key, 1);
   table_close(registry, AccessShareLock);
   return row;
 }
@@ -104,11 +104,15 @@ Consumer open_consumer(Oid schema, std::string_view name, LOCKMODE lock, AclMode
 Consumer lock_consumer(const Consumer& consumer) {
   LockDatabaseObject(own_table(consumer.schema, "kanthorq_consumer_registry"),
                      RelationGetRelid(consumer.table), 0, AccessExclusiveLock);
+  return read_again(consumer);
+}
+
+Consumer read_again(const Consumer& consumer) {
   HeapTuple row = find_consumer(consumer.schema, consumer.name);
   if (!row) raise_no_such_consumer(consumer.schema, consumer.name);
-  Consumer locked = read_definition(consumer.schema, row);
-  locked.table = consumer.table;
-  return locked;
+  Consumer again = read_definition(consumer.schema, row);
+  again.table = consumer.table;
+  return again;
 }
 
 void unlock_consumer(const Consumer& consumer) {

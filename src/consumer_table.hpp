@@ -62,6 +62,9 @@ void with_consumer(Oid schema, std::string_view name, LOCKMODE lock, AclMode pri
 // don't: the row of the lease protects what they change.
 [[nodiscard]] Consumer lock_consumer(const Consumer& consumer);
 
+// The consumer with its definition as it is now.
+[[nodiscard]] Consumer read_again(const Consumer& consumer);
+
 // Gives the lock back early, which is right only where nothing was changed under it.
 void unlock_consumer(const Consumer& consumer);
 

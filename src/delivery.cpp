@@ -17,8 +17,10 @@
 #include "fault.hpp"
 #include "lease.hpp"
 #include "place.hpp"
+#include "result_rows.hpp"
 #include "stream_rows.hpp"
 #include "task.hpp"
+#include "test_point.hpp"
 #include "time.hpp"
 #include "writers.hpp"
 
@@ -34,6 +36,7 @@ struct Pull {
   const Consumer& consumer;
   const OpenStream& stream;
   const Batch& batch;
+  ResultRows rows;
 
   int64 now;
   PlaceInStream place;
@@ -51,17 +54,8 @@ struct Pull {
   bool has_looked_enough() const { return looked_at >= max_rows_looked_at; }
 };
 
-void emit(Pull& pull, const StreamRow& row, int attempt) {
-  Datum values[] = {Int64GetDatum(pull.lease),     Int16GetDatum(static_cast<int16>(attempt)),
-                    Int64GetDatum(row.position()), row.value(id_column),
-                    row.value(subject_column),     row.value(body_column),
-                    row.value(metadata_column),    row.value(created_at_column)};
-  bool nulls[lengthof(values)] = {};
-  tuplestore_putvalues(pull.batch.result->setResult, pull.batch.result->setDesc, values, nulls);
-}
-
 void deliver_fresh(Pull& pull, const StreamRow& row) {
-  emit(pull, row, 1);
+  pull.rows.add(pull.lease, 1, row);
   pull.fresh.values[pull.fresh.count++] = row.position();
 }
 
@@ -81,7 +75,7 @@ bool start_attempt(Pull& pull, Task& task) {
 }
 
 void deliver_again(Pull& pull, const StreamRow& row, const Task& task) {
-  emit(pull, row, task.attempt_count);
+  pull.rows.add(pull.lease, task.attempt_count, row);
   pull.again.values[pull.again.count++] = task.position;
 }
 
@@ -122,12 +116,17 @@ void deliver_expired(Pull& pull) {
     const Lease lease = take_expired_lease(pull.consumer, pull.now);
     if (!lease.row) return;
     pull.must_be_kept = true;
-    for (std::size_t i = 0; i < lease.again.count; i++) collect_again(pull, lease.again.values[i]);
+    for (std::size_t i = 0; i < lease.again.count; i++) {
+      collect_again(pull, lease.again.values[i]);
+      KANTHORQ_TEST_POINT("pull_collected_again");
+    }
     for (std::size_t i = 0; i < lease.fresh.count; i++) {
       collect_fresh(pull, lease, lease.fresh.values[i]);
+      KANTHORQ_TEST_POINT("pull_collected");
       CHECK_FOR_INTERRUPTS();
     }
     shrink_lease(pull.consumer, lease, {}, {});
+    KANTHORQ_TEST_POINT("pull_freed");
     CHECK_FOR_INTERRUPTS();
   }
 }
@@ -162,6 +161,7 @@ void deliver_due(Pull& pull) {
            });
   for (std::size_t i = 0; i < count; i++) {
     deliver_task(pull, due[i]);
+    KANTHORQ_TEST_POINT("pull_retried");
     CHECK_FOR_INTERRUPTS();
   }
 }
@@ -293,13 +293,16 @@ void run(Pull& pull) {
   require_position_not_set_back(pull);
   pull.writers = open_writers(pull.stream.relation);
   pull.snapshot = RegisterSnapshot(GetLatestSnapshot());
+  KANTHORQ_TEST_POINT("pull_snapshot");
   deliver_expired(pull);
   deliver_due(pull);
   deliver_late(pull);
+  KANTHORQ_TEST_POINT("pull_late");
   move_on(pull, deliver_new(pull));
   UnregisterSnapshot(pull.snapshot);
   if (pull.delivered() == 0) return;
   open_lease_of(pull);
+  KANTHORQ_TEST_POINT("pull_lease");
   pull.must_be_kept = true;
 }
 
@@ -311,6 +314,7 @@ Look look(const Consumer& consumer, const OpenStream& stream, const PlaceInStrea
       .consumer = consumer,
       .stream = stream,
       .batch = batch,
+      .rows = ResultRows(batch.result),
       .now = now_ms(),
       .place = copy_of(from),
       .ceiling = 0,
@@ -323,6 +327,7 @@ Look look(const Consumer& consumer, const OpenStream& stream, const PlaceInStrea
       .must_be_kept = false,
   };
   run(pull);
+  pull.rows.end();
   return {pull.place, pull.looked_at, pull.must_be_kept};
 }
 

@@ -16,12 +16,14 @@ bool owes_ended_writer(const PlaceInStream& place, const OpenWriters& writers) {
   return false;
 }
 
-// Are there positions that a pull would look at? An ordered consumer waits for open writers.
+// Are there positions that a pull would look at? An ordered consumer waits for open writers, but
+// has to see each new ceiling: what a later writer can't have taken is told by it, and with an old
+// one publishers that overlap would hold it up for ever.
 bool has_ahead(const Consumer& consumer, const OpenStream& stream, const PlaceInStream& place) {
   const int64 last = last_position(stream.position_sequence);
   if (last < place.cursor.ceiling) return true;  // set back, which a pull tells
   const bool behind = last > place.cursor.position;
-  if (behind && !consumer.ordered) return true;
+  if (behind && (!consumer.ordered || last > place.cursor.ceiling)) return true;
   if (!behind && place.late_count == 0) return false;
   const OpenWriters writers = open_writers(stream.relation);
   return owes_ended_writer(place, writers) ||

@@ -10,6 +10,7 @@
 
 #include "datum.hpp"
 #include "shape.hpp"
+#include "test_point.hpp"
 #include "wake.hpp"
 
 namespace kanthorq {
@@ -73,6 +74,7 @@ void fill(TupleTableSlot* slot, const Writer& writer, const Event& event) {
 void take_position(TupleTableSlot* slot, const Writer& writer) {
   slot->tts_values[position_column - 1] =
       Int64GetDatum(nextval_internal(writer.position_sequence, false));
+  KANTHORQ_TEST_POINT("publish_position");
 }
 
 void index_rows(const Writer& writer, int number, TupleTableSlot** slots, int count) {
@@ -93,8 +95,11 @@ void insert_rows(const Writer& writer, TupleTableSlot** slots, int count) {
     table_tuple_insert(writer.table(), slots[0], writer.command, 0, nullptr);
   else
     table_multi_insert(writer.table(), slots, count, writer.command, 0, nullptr);
-  for (int number = 0; number < writer.target->ri_NumIndices; number++)
+  KANTHORQ_TEST_POINT("publish_heap");
+  for (int number = 0; number < writer.target->ri_NumIndices; number++) {
     index_rows(writer, number, slots, count);
+    KANTHORQ_TEST_POINT("publish_index");
+  }
 }
 
 int chunk_length(const Event* events, int left) {
@@ -174,10 +179,13 @@ void insert_new(const Writer& writer, EState* state, List* arbiters, TupleTableS
     const TransactionId xid = GetCurrentTransactionId();
     const uint32 token = SpeculativeInsertionLockAcquire(xid);
     table_tuple_insert_speculative(writer.table(), slot, writer.command, 0, nullptr, token);
+    KANTHORQ_TEST_POINT("publish_tentative_heap");
     bool conflict = false;
     insert_index_tuples(writer.target, slot, state, &conflict, arbiters);
+    KANTHORQ_TEST_POINT("publish_tentative_index");
     table_tuple_complete_speculative(writer.table(), slot, token, !conflict);
     SpeculativeInsertionLockRelease(xid);
+    KANTHORQ_TEST_POINT("publish_confirmed");
     if (!conflict) return;
     CHECK_FOR_INTERRUPTS();
   }
@@ -207,6 +215,7 @@ void write(ResultRelInfo* target, const OpenStream& stream, const EventBatch& ba
       .txid = FullTransactionIdGetDatum(GetTopFullTransactionId()),  // before any position
       .command = GetCurrentCommandId(true),
   };
+  KANTHORQ_TEST_POINT("publish_txid");
   if (batch.on_duplicate == OnDuplicate::skip)
     insert_all_new(writer, batch);
   else
@@ -232,10 +241,12 @@ bool insert_directly(const OpenStream& stream, const EventBatch& batch) {
 void publish_events(Oid schema, std::string_view stream, const EventBatch& batch) {
   with_stream(schema, stream, RowExclusiveLock, [&](const OpenStream& open) {
     wake_at_commit(stream);
+    KANTHORQ_TEST_POINT("publish_locked");
     const bool row_security =
         check_enable_rls(RelationGetRelid(open.relation), InvalidOid, false) == RLS_ENABLED;
     if (!open.plain || row_security || !insert_directly(open, batch))
       insert_by_executor(open.relation, batch);
+    KANTHORQ_TEST_POINT("publish_end");
   });
 }
 

@@ -9,6 +9,7 @@
 //   query.hpp           queries that read, put together from text and parameters
 //   known.hpp           what a session has found out about relations, until they change
 //   rows.cpp            rows that only the library writes, without queries
+//   test_point.hpp      where tests end the process
 //   fault.cpp           all words of errors that the core finds or more than one place raises
 //
 //   validators.cpp      kanthorq_is_name, _is_subject, ...: the core's rules as SQL functions
@@ -35,6 +36,7 @@
 //   stream_rows.hpp     reading a stream's rows by position or id
 //   place.cpp           a consumer's place in its stream
 //   idle.cpp            whether a consumer has anything to do
+//   result_rows.cpp     the rows of kanthorq_pull, made by copying bytes
 //   delivery.cpp        look(): what a consumer gets next, exactly
 //   pull.cpp            kanthorq_pull: one look, or as many as it takes
 //   lease.cpp           which events a worker has, and until when
@@ -52,6 +54,7 @@
 // and the library is compiled without exceptions, run-time types and static constructors.
 #include "pg.hpp"
 
+#include "test_point.hpp"
 #include "wake.hpp"
 
 extern "C" {
@@ -60,4 +63,7 @@ PG_MODULE_MAGIC;
 extern PGDLLEXPORT void _PG_init();
 }
 
-void _PG_init() { kanthorq::reserve_wake_memory(); }
+void _PG_init() {
+  KANTHORQ_DEFINE_TEST_POINT();
+  kanthorq::reserve_wake_memory();
+}

@@ -53,9 +53,8 @@ void insert(Relation table, const Consumer& owner, int32 number_of_slot, int64 l
 
 template <typename Wanted>
 HeapTuple find_slot(Relation table, const Consumer& owner, Wanted wanted) {
-  ScanKeyData key = equals_text(consumer, owner.name);
   HeapTuple found = nullptr;
-  for_rows(table, primary_key_index(table), &key, 1, [&](HeapTuple row) {
+  for_slots(table, owner, [&](HeapTuple row) {
     if (wanted(row)) found = heap_copytuple(row);
     return found == nullptr;
   });
@@ -64,6 +63,17 @@ HeapTuple find_slot(Relation table, const Consumer& owner, Wanted wanted) {
 
 int64 number_in(Relation table, HeapTuple row) {
   return DatumGetInt64(row_value(table, row, number));
+}
+
+int64 deadline_in(Relation table, HeapTuple row) {
+  return DatumGetInt64(row_value(table, row, deadline));
+}
+
+// Did it run out before the other one, or at the same time with an earlier pull?
+bool is_before(Relation table, HeapTuple row, HeapTuple other) {
+  const int64 own = deadline_in(table, row);
+  const int64 others = deadline_in(table, other);
+  return own < others || (own == others && number_in(table, row) < number_in(table, other));
 }
 
 [[noreturn]] void raise_lease_lost(const Consumer& owner, int64 lease) {
@@ -145,20 +155,19 @@ void extend_lease(const Consumer& owner, const Lease& lease, int64 until) {
   table_close(table, NoLock);
 }
 
+// Not the newest version of its row where that was changed since it was read: it may be a lease
+// that did not run out, and its lock would be kept.
 Lease take_expired_lease(const Consumer& owner, int64 now) {
-  Lease taken{};
   Relation table = table_open(oid(owner.schema), RowExclusiveLock);
-  const auto is_expired = [&](HeapTuple row) {
-    return number_in(table, row) != free_slot &&
-           DatumGetInt64(row_value(table, row, deadline)) <= now;
-  };
-  find_slot(table, owner, [&](HeapTuple row) {
-    if (!is_expired(row)) return false;
-    HeapTuple locked = lock_row(table, row, IfLocked::skip);
-    if (!locked || !is_expired(locked)) return false;
-    taken = lease_table::read(table, locked);
+  HeapTuple oldest = nullptr;
+  for_slots(table, owner, [&](HeapTuple row) {
+    if (number_in(table, row) != free_slot && deadline_in(table, row) <= now &&
+        (!oldest || is_before(table, row, oldest)) && !is_held_by_other(row))
+      oldest = heap_copytuple(row);
     return true;
   });
+  HeapTuple locked = oldest ? lock_row(table, oldest, IfLocked::skip_changed) : nullptr;
+  const Lease taken = locked ? lease_table::read(table, locked) : Lease{};
   table_close(table, NoLock);
   return taken;
 }
@@ -168,7 +177,7 @@ int64 next_deadline(const Consumer& owner) {
   Relation table = table_open(oid(owner.schema), AccessShareLock);
   find_slot(table, owner, [&](HeapTuple row) {
     if (number_in(table, row) != free_slot && !is_held_by_other(row))
-      next = Min(next, DatumGetInt64(row_value(table, row, deadline)));
+      next = Min(next, deadline_in(table, row));
     return false;
   });
   table_close(table, AccessShareLock);

@@ -61,8 +61,8 @@ void extend_lease(const Consumer& consumer, const Lease& lease, int64 deadline);
 template <typename Body>
 void for_leases(const Consumer& consumer, Body body);
 
-// A lease whose deadline lies before `now` and that nobody is about to settle, its row locked; no
-// row where there is none.
+// The lease that ran out first, unless somebody is about to settle it, its row locked; no row where
+// there is none.
 Lease take_expired_lease(const Consumer& consumer, int64 now);
 
 // The earliest deadline, PG_INT64_MAX where there is none. Leases that somebody is about to settle
@@ -81,13 +81,18 @@ inline constexpr int columns = 6;
 Oid oid(Oid schema);
 Lease read(Relation table, HeapTuple row);
 
+// Runs `body(row)` for each slot of the consumer, the last one first, until it returns false.
+template <typename Body>
+void for_slots(Relation table, const Consumer& owner, Body body) {
+  for_newest_rows(table, primary_key_index(table), equals_text(consumer, owner.name), slot, body);
+}
+
 }  // namespace lease_table
 
 template <typename Body>
 void for_leases(const Consumer& consumer, Body body) {
   Relation table = table_open(lease_table::oid(consumer.schema), AccessShareLock);
-  ScanKeyData key = equals_text(lease_table::consumer, consumer.name);
-  for_rows(table, primary_key_index(table), &key, 1, [&](HeapTuple row) {
+  lease_table::for_slots(table, consumer, [&](HeapTuple row) {
     const Lease lease = lease_table::read(table, heap_copytuple(row));
     return lease.number == 0 || body(lease);
   });

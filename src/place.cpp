@@ -46,7 +46,7 @@ Oid place_table(Oid schema) { return own_table(schema, "kanthorq_delivery_state"
 
 HeapTuple find_row(Relation table, std::string_view consumer) {
   ScanKeyData key = equals_text(consumer_column, consumer);
-  return first_row(table, primary_key_index(table), &key, 1);
+  return only_row(table, primary_key_index(table), &key, 1);
 }
 
 HeapTuple require_row(Relation table, std::string_view consumer) {
@@ -57,7 +57,6 @@ HeapTuple require_row(Relation table, std::string_view consumer) {
 
 PlaceInStream place_in(Relation table, HeapTuple row) {
   PlaceInStream place{};
-  place.row = row;
   place.cursor.position = DatumGetInt64(row_value(table, row, cursor_column));
   place.cursor.ceiling = DatumGetInt64(row_value(table, row, ceiling_column));
   place.last_lease = DatumGetInt64(row_value(table, row, last_lease_column));
@@ -99,9 +98,10 @@ bool write_place(const Consumer& consumer, const PlaceInStream& stored,
       late_array(place.late, place.late_count), Int64GetDatum(place.last_lease)};
   bool nulls[place_columns] = {};
   bool replace[place_columns] = {false, true, true, true, true};
-  HeapTuple changed =
-      heap_modify_tuple(stored.row, RelationGetDescr(table), values, nulls, replace);
-  CatalogTupleUpdate(table, &stored.row->t_self, changed);
+  // Found again under this lock: a VACUUM FULL since it was read would have moved it.
+  HeapTuple row = require_row(table, consumer.name);
+  HeapTuple changed = heap_modify_tuple(row, RelationGetDescr(table), values, nulls, replace);
+  CatalogTupleUpdate(table, &row->t_self, changed);
   table_close(table, NoLock);
   return true;
 }

@@ -12,7 +12,6 @@ struct PlaceInStream {
   LateWriter* late;
   std::size_t late_count;
   int64 last_lease;
-  HeapTuple row;  // that it was read from; only write_place() cares
 };
 
 PlaceInStream copy_of(const PlaceInStream& place);

@@ -4,6 +4,7 @@
 #include "fault.hpp"
 #include "idle.hpp"
 #include "scope.hpp"
+#include "test_point.hpp"
 #include "time.hpp"
 #include "wait.hpp"
 #include "worker.hpp"
@@ -47,7 +48,8 @@ class Passed {
   explicit Passed(MemoryContext context) : context_(context) {}
 
   bool holds(const Consumer& consumer, const PlaceInStream& stored) const {
-    return rows_ > 0 && version_ == consumer.version && is_same(stored, stored_);
+    return TransactionIdIsValid(version_) && version_ == consumer.version &&
+           is_same(stored, stored_);
   }
   const PlaceInStream& place() const { return place_; }
 
@@ -88,6 +90,7 @@ Try try_pull(const Consumer& opened, const OpenStream& stream, const PullArgumen
   if (due > now_ms() && !(is_last && has_passed)) return {false, due};
 
   const Consumer consumer = lock_consumer(opened);
+  KANTHORQ_TEST_POINT("pull_locked");
   const PlaceInStream stored = read_place(consumer);
   const Batch batch = {
       .size = arguments.size,
@@ -98,10 +101,22 @@ Try try_pull(const Consumer& opened, const OpenStream& stream, const PullArgumen
       look(consumer, stream, passed.holds(consumer, stored) ? passed.place() : stored, batch);
   const bool keep = found.must_be_kept || is_last || !passed.add(consumer, stored, found);
   const bool moved = keep && write_place(consumer, stored, found.place);
+  KANTHORQ_TEST_POINT("pull_place");
   if (!found.must_be_kept && !moved) unlock_consumer(consumer);
   if (!keep) return {false, scheduled_at(consumer)};
   CommandCounterIncrement();
   return {true, 0};
+}
+
+// A batch of 10,000 small events is just over the default work_mem and would go through a temporary
+// file; it may have what a hash table may have.
+void make_room(ReturnSetInfo* result) {
+  tuplestore_end(result->setResult);
+  with_context(result->econtext->ecxt_per_query_memory, [&] {
+    const bool random_access = (result->allowedModes & SFRM_Materialize_Random) != 0;
+    result->setResult = tuplestore_begin_heap(
+        random_access, false, static_cast<int>(Min(get_hash_memory_limit() / 1024, MAX_KILOBYTES)));
+  });
 }
 
 void pull(const Consumer& consumer, const OpenStream& stream, const PullArguments& arguments,
@@ -112,12 +127,14 @@ void pull(const Consumer& consumer, const OpenStream& stream, const PullArgument
       AllocSetContextCreate(CurrentMemoryContext, "KanthorQ pull", ALLOCSET_SMALL_SIZES);
   Passed passed(kept);
   Waiting waiting(consumer.stream, now_ms() + arguments.wait_ms);
-  for (;;) {
+  for (bool is_first = true;; is_first = false) {
     const bool is_last = waiting.is_over();
     Try tried{};
     waiting.listen();
-    with_context(look,
-                 [&] { tried = try_pull(consumer, stream, arguments, is_last, passed, result); });
+    with_context(look, [&] {
+      const Consumer current = is_first ? consumer : read_again(consumer);
+      tried = try_pull(current, stream, arguments, is_last, passed, result);
+    });
     MemoryContextReset(look);
     if (tried.done || is_last) break;
     waiting.sleep(tried.due);
@@ -137,6 +154,7 @@ KANTHORQ_FUNCTION(kanthorq_pull) {
   PreventCommandIfReadOnly("kanthorq_pull()");
   const PullArguments arguments = pull_arguments(fcinfo);
   InitMaterializedSRF(fcinfo, 0);
+  make_room(reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo));
   with_worker(own_schema(fcinfo), text_argument(fcinfo, 0), RowExclusiveLock, ACL_UPDATE,
               [&](const Consumer& consumer, const OpenStream& stream) {
                 pull(consumer, stream, arguments,

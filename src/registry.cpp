@@ -3,6 +3,7 @@
 #include "core/name.hpp"
 #include "datum.hpp"
 #include "rows.hpp"
+#include "test_point.hpp"
 
 namespace kanthorq {
 
@@ -13,7 +14,7 @@ constexpr int registry_columns = 3;
 
 HeapTuple find_row(Relation registry, std::string_view name) {
   ScanKeyData key = equals_text(name_column, name);
-  return first_row(registry, primary_key_index(registry), &key, 1);
+  return only_row(registry, primary_key_index(registry), &key, 1);
 }
 
 HeapTuple new_row(Relation registry, std::string_view name, int64 now) {
@@ -50,6 +51,7 @@ Datum register_stream(Oid schema, std::string_view name) {
   Relation registry = table_open(registry_oid(schema), RowExclusiveLock);
   HeapTuple row = new_row(registry, name, epoch_milliseconds(GetCurrentTimestamp()));
   CatalogTupleInsert(registry, row);
+  KANTHORQ_TEST_POINT("stream_create_row");
   const Datum result = heap_copy_tuple_as_datum(row, RelationGetDescr(registry));
   table_close(registry, NoLock);
   CommandCounterIncrement();
@@ -76,6 +78,7 @@ bool unregister_stream(Oid schema, std::string_view name) {
   HeapTuple row = find_row(registry, name);
   if (row) row = lock_row(registry, row);
   if (row) CatalogTupleDelete(registry, &row->t_self);
+  KANTHORQ_TEST_POINT("stream_drop_row");
   table_close(registry, NoLock);
   CommandCounterIncrement();
   return row != nullptr;

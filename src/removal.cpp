@@ -14,6 +14,7 @@
 #include "scope.hpp"
 #include "shape.hpp"
 #include "stream_table.hpp"
+#include "test_point.hpp"
 #include "unfinished.hpp"
 
 namespace kanthorq {
@@ -79,6 +80,7 @@ uint64 remove_where(Relation table, Snapshot snapshot, const char* condition, Oi
     if (result != SPI_OK_DELETE)
       elog(ERROR, "could not remove events: %s", SPI_result_code_string(result));
     removed = SPI_processed;
+    KANTHORQ_TEST_POINT("remove_rows");
   });
   return removed;
 }

@@ -74,20 +74,59 @@ HeapTuple lock_row(Relation table, HeapTuple row, IfLocked if_locked) {
   TM_FailureData failure;
   const TM_Result result = table_tuple_lock(
       table, &row->t_self, SnapshotSelf, slot, GetCurrentCommandId(false), LockTupleExclusive,
-      if_locked == IfLocked::skip ? LockWaitSkip : LockWaitBlock, TUPLE_LOCK_FLAG_FIND_LAST_VERSION,
-      &failure);
+      if_locked == IfLocked::wait ? LockWaitBlock : LockWaitSkip,
+      if_locked == IfLocked::skip_changed ? 0 : TUPLE_LOCK_FLAG_FIND_LAST_VERSION, &failure);
   HeapTuple locked = result == TM_Ok ? ExecCopySlotHeapTuple(slot) : nullptr;
   if (locked) locked->t_self = slot->tts_tid;
   ExecDropSingleTupleTableSlot(slot);
   return locked;
 }
 
+static bool runs_elsewhere(TransactionId holder) {
+  return !TransactionIdIsCurrentTransactionId(holder) && TransactionIdIsInProgress(holder);
+}
+
+// Several holders may be subtransactions of this very transaction.
+static bool has_member_elsewhere(MultiXactId holders) {
+  MultiXactMember* members = nullptr;
+  const int count = GetMultiXactIdMembers(holders, &members, false, false);
+  bool found = false;
+  for (int i = 0; i < count && !found; i++) found = runs_elsewhere(members[i].xid);
+  if (count > 0) pfree(members);
+  return found;
+}
+
 bool is_held_by_other(HeapTuple row) {
   const HeapTupleHeader header = row->t_data;
   if (header->t_infomask & HEAP_XMAX_INVALID) return false;
   const TransactionId holder = HeapTupleHeaderGetRawXmax(header);
-  if (header->t_infomask & HEAP_XMAX_IS_MULTI) return MultiXactIdIsRunning(holder, false);
-  return !TransactionIdIsCurrentTransactionId(holder) && TransactionIdIsInProgress(holder);
+  return header->t_infomask & HEAP_XMAX_IS_MULTI ? has_member_elsewhere(holder)
+                                                 : runs_elsewhere(holder);
+}
+
+NewestFirst begin_newest_first(Relation table, Oid index, int count) {
+  Relation by = index_open(index, AccessShareLock);
+  // As for catalogs; it can be had in parallel mode, too.
+  Snapshot snapshot = RegisterSnapshot(GetCatalogSnapshot(RelationGetRelid(table)));
+  return {by, snapshot, table_slot_create(table, nullptr),
+          begin_index_scan(table, by, snapshot, count)};
+}
+
+void end_newest_first(const NewestFirst& rows) {
+  index_endscan(rows.scan);
+  ExecDropSingleTupleTableSlot(rows.slot);
+  UnregisterSnapshot(rows.snapshot);
+  index_close(rows.index, AccessShareLock);
+}
+
+HeapTuple only_row(Relation table, Oid index, ScanKeyData* keys, int count) {
+  const NewestFirst rows = begin_newest_first(table, index, count);
+  index_rescan(rows.scan, keys, count, nullptr, 0);
+  HeapTuple found = nullptr;
+  if (index_getnext_slot(rows.scan, BackwardScanDirection, rows.slot))
+    found = ExecCopySlotHeapTuple(rows.slot);
+  end_newest_first(rows);
+  return found;
 }
 
 }  // namespace kanthorq

@@ -30,29 +30,6 @@ void for_rows(Relation table, Oid index, ScanKeyData* keys, int count, Body body
   index_close(by, AccessShareLock);
 }
 
-// A copy of the first such row, null where there is none.
-inline HeapTuple first_row(Relation table, Oid index, ScanKeyData* keys, int count) {
-  HeapTuple found = nullptr;
-  for_rows(table, index, keys, count, [&](HeapTuple row) {
-    found = heap_copytuple(row);
-    return false;
-  });
-  return found;
-}
-
-// Locks the newest version of a row that was read, to the end of the transaction, and returns a
-// copy of it; null where it is gone, or, with `skip`, where another transaction holds it.
-enum class IfLocked { wait, skip };
-HeapTuple lock_row(Relation table, HeapTuple row, IfLocked if_locked = IfLocked::wait);
-
-// Is a row that was read locked or being changed by another transaction that is still open?
-bool is_held_by_other(HeapTuple row);
-
-// The ordinary index of `table` whose first column is `column`, one of the first nine, in the order
-// of its type; invalid, or for index_on() an internal error, where there is none.
-Oid find_index_on(Relation table, AttrNumber column);
-Oid index_on(Relation table, AttrNumber column);
-
 inline Datum row_value(Relation table, HeapTuple row, AttrNumber column) {
   bool is_null;
   const Datum value = heap_getattr(row, column, RelationGetDescr(table), &is_null);
@@ -79,5 +56,81 @@ inline ScanKeyData compares_bigint(AttrNumber column, StrategyNumber strategy, R
   ScanKeyInit(&key, column, strategy, by, Int64GetDatum(value));
   return key;
 }
+
+inline ScanKeyData compares_integer(AttrNumber column, StrategyNumber strategy, RegProcedure by,
+                                    int32 value) {
+  ScanKeyData key;
+  ScanKeyInit(&key, column, strategy, by, Int32GetDatum(value));
+  return key;
+}
+
+// The second column of the index entry that the scan is at.
+inline int32 second_column(IndexScanDesc scan) {
+  bool is_null;
+  return DatumGetInt32(index_getattr(scan->xs_itup, 2, scan->xs_itupdesc, &is_null));
+}
+
+// Rows that change all the time. Old versions of them are removed as new ones come, unless a
+// transaction anywhere in the cluster, in another database, too, might still see them. Then there
+// are a version more for each change and an index entry more for every fifty, and a walk through
+// all of them would be longer each time. The newest has the highest address, as a rule, so it is
+// looked for from there, and what is behind it is passed.
+
+// A scan by `index` that starts at the highest address of the last key.
+struct NewestFirst {
+  Relation index;
+  Snapshot snapshot;
+  TupleTableSlot* slot;
+  IndexScanDesc scan;
+};
+NewestFirst begin_newest_first(Relation table, Oid index, int count);
+void end_newest_first(const NewestFirst& rows);
+
+// A copy of the only row that the keys find by `index`, null where there is none.
+HeapTuple only_row(Relation table, Oid index, ScanKeyData* keys, int count);
+
+// Runs `body(row)` for each row with this `owner` in the first column of `index`, whose second and
+// last one is an integer; the greatest first, until it returns false.
+template <typename Body>
+void for_newest_rows(Relation table, Oid index, ScanKeyData owner, AttrNumber second, Body body) {
+  constexpr int most_passed = 64;  // then a search costs less
+  ScanKeyData keys[2] = {owner,
+                         compares_integer(second, BTLessStrategyNumber, F_INT4LT, PG_INT32_MAX)};
+  const NewestFirst rows = begin_newest_first(table, index, 2);
+  rows.scan->xs_want_itup = true;
+  index_rescan(rows.scan, keys, 2, nullptr, 0);
+  int32 found = PG_INT32_MAX;
+  int passed = 0;
+  while (index_getnext_tid(rows.scan, BackwardScanDirection)) {
+    CHECK_FOR_INTERRUPTS();
+    const int32 number = second_column(rows.scan);
+    if (number == found) {
+      if (++passed < most_passed) continue;
+      keys[1].sk_argument = Int32GetDatum(found);
+      index_rescan(rows.scan, keys, 2, nullptr, 0);
+      passed = 0;
+    } else if (index_fetch_heap(rows.scan, rows.slot)) {
+      found = number;
+      passed = 0;
+      bool should_free;
+      if (!body(ExecFetchSlotHeapTuple(rows.slot, false, &should_free))) break;
+    }
+  }
+  end_newest_first(rows);
+}
+
+// Locks the newest version of a row that was read, to the end of the transaction, and returns a
+// copy of it; null where it is gone, or, with `skip`, where another transaction holds it. With
+// `skip_changed` the row is left alone, too, where it was changed since it was read.
+enum class IfLocked { wait, skip, skip_changed };
+HeapTuple lock_row(Relation table, HeapTuple row, IfLocked if_locked = IfLocked::wait);
+
+// Is a row that was read locked or being changed by another transaction that is still open?
+bool is_held_by_other(HeapTuple row);
+
+// The ordinary index of `table` whose first column is `column`, one of the first nine, in the order
+// of its type; invalid, or for index_on() an internal error, where there is none.
+Oid find_index_on(Relation table, AttrNumber column);
+Oid index_on(Relation table, AttrNumber column);
 
 }  // namespace kanthorq

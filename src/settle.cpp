@@ -8,6 +8,7 @@
 #include "lease.hpp"
 #include "stream_rows.hpp"
 #include "task.hpp"
+#include "test_point.hpp"
 #include "time.hpp"
 #include "wake.hpp"
 #include "worker.hpp"
@@ -62,15 +63,18 @@ int64 settle(FunctionCallInfo fcinfo, const Consumer& consumer, const OpenStream
   const Split more = split(lease.again, ids.given ? &wanted : nullptr);
   for (std::size_t i = 0; i < first.chosen.count; i++) {
     fresh(first.chosen.values[i]);
+    KANTHORQ_TEST_POINT("settle_fresh");
     CHECK_FOR_INTERRUPTS();
   }
   for (std::size_t i = 0; i < more.chosen.count; i++) {
     const FoundTask found = find_task(consumer.table, more.chosen.values[i]);
     if (found.row) again(found);
+    KANTHORQ_TEST_POINT("settle_again");
     CHECK_FOR_INTERRUPTS();
   }
   const std::size_t settled = first.chosen.count + more.chosen.count;
   if (settled > 0) shrink_lease(consumer, lease, first.rest, more.rest);
+  KANTHORQ_TEST_POINT("settle_shrunk");
   return static_cast<int64>(settled);
 }
 
@@ -81,7 +85,9 @@ void with_lease(FunctionCallInfo fcinfo, const char* function, Body body) {
   PreventCommandIfReadOnly(function);
   with_worker(own_schema(fcinfo), text_argument(fcinfo, 0), RowExclusiveLock, ACL_UPDATE,
               [&](const Consumer& consumer, const OpenStream& stream) {
-                body(consumer, stream, require_lease(consumer, PG_GETARG_INT64(1)));
+                const Lease lease = require_lease(consumer, PG_GETARG_INT64(1));
+                KANTHORQ_TEST_POINT("settle_locked");
+                body(consumer, stream, lease);
               });
 }
 
@@ -148,6 +154,7 @@ KANTHORQ_FUNCTION(kanthorq_extend) {
              [&](const Consumer& consumer, const OpenStream&, const Lease& lease) {
                deadline = now_ms() + (named ? named_ms : consumer.visibility_ms);
                extend_lease(consumer, lease, deadline);
+               KANTHORQ_TEST_POINT("extend_end");
              });
   PG_RETURN_TIMESTAMPTZ(timestamp_of(static_cast<std::uint64_t>(deadline)));
 }

@@ -6,6 +6,7 @@
 #include "datum.hpp"
 #include "fault.hpp"
 #include "scope.hpp"
+#include "test_point.hpp"
 
 namespace kanthorq {
 
@@ -325,7 +326,9 @@ void create_stream_table(Oid schema, std::string_view name, bool subject_index) 
                  " CONSTRAINT %s PRIMARY KEY (id), CONSTRAINT %s UNIQUE (position)) USING heap",
                  table, column_definitions(), quoted_schema(schema), part(name, "position_seq"),
                  part(name, "pkey"), part(name, "position_key")));
+    KANTHORQ_TEST_POINT("stream_create_table");
     if (subject_index) create_subject_index(name, table);
+    KANTHORQ_TEST_POINT("stream_create_index");
     dress(schema, name, table);
   });
 }
@@ -355,6 +358,7 @@ void adopt_stream_table(Oid schema, std::string_view name, bool subject_index) {
 
   with_spi([&] {
     undress(oid, quoted);
+    KANTHORQ_TEST_POINT("stream_adopt_undressed");
     if (lacks_subject_index) create_subject_index(name, quoted);
     dress(schema, name, quoted);
   });

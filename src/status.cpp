@@ -26,7 +26,7 @@ Datum writers_array(const OpenWriters& writers) {
 
 bool may_read(Relation table) {
   return pg_class_aclcheck(RelationGetRelid(table), GetUserId(), ACL_SELECT) == ACLCHECK_OK &&
-         check_enable_rls(RelationGetRelid(table), InvalidOid, true) == RLS_NONE;
+         check_enable_rls(RelationGetRelid(table), InvalidOid, true) != RLS_ENABLED;
 }
 
 // The greatest id, by one step from the end of the primary key's index.

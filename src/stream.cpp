@@ -10,6 +10,7 @@
 #include "scope.hpp"
 #include "shape.hpp"
 #include "stream_table.hpp"
+#include "test_point.hpp"
 
 namespace kanthorq {
 
@@ -96,6 +97,8 @@ KANTHORQ_FUNCTION(kanthorq_stream_drop) {
   require_drop_privilege(schema, name);
   for_consumers_of(schema, name,
                    [&](std::string_view consumer) { drop_consumer(schema, consumer); });
+  KANTHORQ_TEST_POINT("stream_drop_consumers");
   drop_table(schema, name);
+  KANTHORQ_TEST_POINT("stream_drop_table");
   PG_RETURN_BOOL(unregister_stream(schema, name));
 }

@@ -110,7 +110,7 @@ FoundTask read_task(Relation table, HeapTuple row) {
 FoundTask find_task(Relation table, int64 position) {
   ScanKeyData key =
       compares_bigint(task_position_column, BTEqualStrategyNumber, F_INT8EQ, position);
-  HeapTuple row = first_row(table, index_on(table, task_position_column), &key, 1);
+  HeapTuple row = only_row(table, index_on(table, task_position_column), &key, 1);
   return row ? read_task(table, row) : FoundTask{};
 }
 

@@ -71,10 +71,12 @@ bool has_ordinary_indexes_only(Relation table) {
 
 const char* look_for_difference(Relation table) {
   if (table->rd_rel->relkind != RELKIND_RELATION || table->rd_rel->relispartition ||
+      table->rd_rel->relpersistence != RELPERSISTENCE_PERMANENT ||
       table->rd_tableam != GetHeapamTableAmRoutine())
-    return "It is not an ordinary table.";
+    return "It is not an ordinary, logged table.";
   TupleDesc descriptor = RelationGetDescr(table);
-  if (descriptor->natts != task_columns) return "Columns were added to it.";
+  if (descriptor->natts != task_columns)
+    return "Columns were added to it, which dropping them does not undo.";
   for (int i = 0; i < task_columns; i++)
     if (!is_as_created(TupleDescAttr(descriptor, i), task_column_types[i]))
       return psprintf("Its column \"%s\" was changed.", task_column_types[i].name);

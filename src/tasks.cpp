@@ -7,6 +7,7 @@
 #include "shape.hpp"
 #include "stream_rows.hpp"
 #include "task.hpp"
+#include "test_point.hpp"
 #include "time.hpp"
 #include "wake.hpp"
 #include "worker.hpp"
@@ -52,6 +53,7 @@ int64 take_from_lease(const Consumer& consumer, int64 position) {
   const Lease lease = lock_lease(consumer, candidate.number, IfLocked::skip);
   if (!lease.row || !(holds(lease.fresh, position) || holds(lease.again, position))) return 0;
   shrink_lease(consumer, lease, without(lease.fresh, position), without(lease.again, position));
+  KANTHORQ_TEST_POINT("cancel_lease");
   return lease.number;
 }
 
@@ -124,6 +126,7 @@ Datum change_events(FunctionCallInfo fcinfo, const char* function, Change change
                                moved = is_wanted(consumer, row) && change(consumer, row);
                              });
                   if (moved) changed[count++] = ids.values[i];
+                  KANTHORQ_TEST_POINT("change_event");
                   CHECK_FOR_INTERRUPTS();
                 }
                 UnregisterSnapshot(newest);

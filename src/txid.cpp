@@ -9,11 +9,13 @@
 // table it is: adoption refuses a table that belongs to another stream, and the direct insert path
 // recognises its own.
 #include "datum.hpp"
+#include "test_point.hpp"
 #include "wake.hpp"
 
 using namespace kanthorq;
 
 KANTHORQ_FUNCTION(kanthorq_txid) {
   wake_at_commit(text_argument(fcinfo, 0));
+  KANTHORQ_TEST_POINT("insert_default");
   PG_RETURN_FULLTRANSACTIONID(GetTopFullTransactionId());
 }

@@ -36,6 +36,9 @@ void Waiting::sleep(int64 due) {
     woken_ = false;
     pause();
   } else {
+    // It waits for the latch before it sees that it was signalled, and a lock that the look waited
+    // for may have taken the latch.
+    SetLatch(MyLatch);
     woken_ = !ConditionVariableTimedSleep(variable_, left, wait_event());
   }
 }
@@ -101,6 +104,7 @@ using namespace kanthorq;
 KANTHORQ_FUNCTION(kanthorq_wait) {
   require_argument(fcinfo, 0, "consumer");
   require_argument(fcinfo, 1, "timeout");
+  PreventCommandDuringRecovery("kanthorq_wait()");  // there is nothing to pull on a standby
   require_no_transaction_block(fcinfo);
   const Oid schema = own_schema(fcinfo);
   MemoryContext caller = CurrentMemoryContext;

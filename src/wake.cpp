@@ -8,6 +8,7 @@
 #include "wake.hpp"
 
 #include "core/name.hpp"
+#include "test_point.hpp"
 
 namespace kanthorq {
 
@@ -63,11 +64,13 @@ struct Noted {
 Noted noted;
 
 void wake_noted() {
+  KANTHORQ_TEST_POINT("commit_done");
   for (std::size_t word = 0; word < lengthof(noted.bits); word++)
     for (std::uint64_t bits = noted.bits[word]; bits != 0; bits &= bits - 1) {
       const std::size_t bit = static_cast<std::size_t>(std::countr_zero(bits));
       ConditionVariableBroadcast(&wakes->buckets[64 * word + bit].cv);
     }
+  KANTHORQ_TEST_POINT("commit_woken");
 }
 
 void at_end_of_transaction(XactEvent event, void*) {

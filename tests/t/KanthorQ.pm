@@ -21,10 +21,10 @@ sub new_node {
 
 # A psql that runs until close_session().
 sub open_session {
-    my ($node) = @_;
+    my ($node, $database) = @_;
     my $session = { in => '', out => '', err => '' };
     $session->{run} = IPC::Run::start(
-        [ 'psql', '-XqAt', '-d', $node->connstr('postgres') ],
+        [ 'psql', '-XqAt', '-d', $node->connstr($database // 'postgres') ],
         '<', \$session->{in}, '>', \$session->{out}, '2>', \$session->{err});
     return $session;
 }
@@ -62,6 +62,133 @@ sub close_session {
 sub wait_for {
     my ($node, $query) = @_;
     $node->poll_query_until('postgres', $query) or die "never became true: $query";
+}
+
+# What servers that are copied, fail over and restore share: load that goes on beside the test.
+
+push @EXPORT, qw(new_primary new_standby start_script output_of finish_script stop_scripts committed_ids
+    publishing working drain expire_leases);
+
+# A server as new_node() makes it, that others can be copied from. `archiving`: it keeps its WAL for
+# them; `streaming => 'logical'`: also what subscriptions need.
+sub new_primary {
+    my ($name, %options) = @_;
+    my $node = PostgreSQL::Test::Cluster->new($name);
+    $node->init(
+        allows_streaming => $options{streaming} // 1,
+        has_archiving    => $options{archiving},
+        extra            => [ '--encoding=UTF8', '--locale=C' ]);
+    $node->append_conf('postgresql.conf',
+        "max_prepared_transactions = 10\nautovacuum = off\nmax_wal_senders = 5\n");
+    $node->start;
+    $node->safe_psql('postgres', 'CREATE EXTENSION kanthorq');
+    return $node;
+}
+
+# A running standby that has all that the primary has.
+sub new_standby {
+    my ($name, $primary) = @_;
+    $primary->backup($name);
+    my $standby = PostgreSQL::Test::Cluster->new($name);
+    $standby->init_from_backup($primary, $name, has_streaming => 1);
+    $standby->start;
+    $primary->wait_for_catchup($name);
+    return $standby;
+}
+
+# Starts a psql that runs the statements; what it prints is in files, so nobody has to read along.
+my $scripts = 0;
+sub start_script {
+    my ($node, $sql) = @_;
+    my $file   = $node->basedir . '/script_' . ++$scripts;
+    my $script = { out => "$file.out", err => "$file.err" };
+    PostgreSQL::Test::Utils::append_to_file("$file.sql", $sql);
+    $script->{run} = IPC::Run::start(
+        [ 'psql', '-XqAt', '-d', $node->connstr('postgres'), '-f', "$file.sql" ],
+        '<', \'', '>', $script->{out}, '2>', $script->{err});
+    return $script;
+}
+
+sub output_of { return PostgreSQL::Test::Utils::slurp_file($_[0]{out}) }
+
+# Waits for its end and returns what it wrote to standard error.
+sub finish_script {
+    my ($script) = @_;
+    eval { $script->{run}->finish };
+    return PostgreSQL::Test::Utils::slurp_file($script->{err});
+}
+
+# Ends scripts in the middle, and waits until the server has noticed.
+sub stop_scripts {
+    my ($node, @scripts) = @_;
+    $_->{run}->signal('TERM') for @scripts;
+    my @errors = map { finish_script($_) } @scripts;
+    wait_for($node, q{SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'psql'});
+    return join '', @errors;
+}
+
+# A publisher's script: transactions of one event and of three. Its ids are printed when the server
+# has said that they are committed.
+sub publishing {
+    my ($stream, $times) = @_;
+    my $one = "SELECT kanthorq_publish_text('$stream', 'order.paid', 'one')";
+    my $both = "$one;\n\\echo committed\nBEGIN;\n" . "$one;\n" x 3 . "COMMIT;\n\\echo committed\n";
+    return $both x $times;
+}
+
+# Those ids.
+sub committed_ids {
+    my @committed;
+    for my $script (@_) {
+        my @open;
+        for my $line (split /\n/, output_of($script)) {
+            if   ($line eq 'committed') { push @committed, splice @open }
+            else                        { push @open,      $line }
+        }
+    }
+    return @committed;
+}
+
+# A worker's script: it pulls, and does the work and acknowledges in another transaction. The work is
+# a row in the table done.
+sub working {
+    my ($consumer, $times) = @_;
+    return qq{
+SELECT count(*) > 0 AS some, max(lease) AS lease, string_agg(id, ' ') AS ids
+FROM kanthorq_pull('$consumer', 5, wait => '1 s', visibility_timeout => '1 hour') \\gset
+\\if :some
+\\echo leased :lease :ids
+BEGIN;
+INSERT INTO done SELECT '$consumer', unnest(string_to_array(:'ids', ' '));
+SELECT 'events', kanthorq_ack('$consumer', :lease);
+COMMIT;
+\\echo settled :lease
+\\endif
+} x $times;
+}
+
+# Makes all leases run out.
+sub expire_leases {
+    $_[0]->safe_psql('postgres', 'UPDATE kanthorq_delivery_lease SET deadline = 0 WHERE lease > 0');
+}
+
+# All that the consumer still gets, acknowledged: the ids in the order of delivery. The work is done as
+# by working().
+sub drain {
+    my ($node, $consumer) = @_;
+    my @ids;
+    for (;;) {
+        my $batch = $node->safe_psql('postgres', qq{
+            BEGIN;
+            CREATE TEMPORARY TABLE batch ON COMMIT DROP AS SELECT * FROM kanthorq_pull('$consumer', 1000);
+            INSERT INTO done SELECT '$consumer', id FROM batch;
+            DO \$\$ BEGIN PERFORM kanthorq_ack('$consumer', lease)
+                FROM (SELECT DISTINCT lease FROM batch) AS leases; END \$\$;
+            SELECT id FROM batch ORDER BY position;
+            COMMIT});
+        return @ids if $batch eq '';
+        push @ids, split /\n/, $batch;
+    }
 }
 
 1;

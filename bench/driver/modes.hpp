@@ -1,0 +1,15 @@
+// The driver's commands; main.cpp says what each does.
+#pragma once
+
+#include "session.hpp"
+
+namespace bench {
+
+void batch(const Options& options);
+void drain(const Options& options);
+void memory(const Options& options);
+void waiting(const Options& options);
+void wake(const Options& options);
+void window(const Options& options);
+
+}  // namespace bench
