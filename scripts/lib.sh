@@ -263,7 +263,7 @@ as_tester() {
   local sources=$1 suite=$2 pgxs=/usr/lib/postgresql/$PG_MAJOR/lib/pgxs/src
   shift 2
   as_user mkdir -p "$WORK/$suite"
-  as_user env -C "$sources" "PERL5LIB=$pgxs/test/perl:$sources/tests/t:$sources/tests/$suite" \
+  as_user env -C "$sources" "PERL5LIB=$pgxs/test/perl:$sources/tests/t:$sources/tests/crash" \
     "PG_REGRESS=$pgxs/test/regress/pg_regress" "TESTDIR=$WORK/$suite" \
     "TESTDATADIR=$WORK/$suite/tmp_check" "TESTLOGDIR=$WORK/$suite/tmp_check/log" PGPORT=65432 "$@"
 }

@@ -42,7 +42,8 @@ Result Client::checked(PGresult* raw) {
   if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK || status == PGRES_COPY_IN)
     return result;
   const char* state = PQresultErrorField(raw, PG_DIAG_SQLSTATE);
-  throw SqlError(state ? state : "08006", PQerrorMessage(connection_.get()));
+  const bool lost = !state || PQstatus(connection_.get()) == CONNECTION_BAD;
+  throw SqlError(lost ? "08006" : state, PQerrorMessage(connection_.get()));
 }
 
 Result Client::run(const std::string& sql, const std::vector<Parameter>& parameters) {
@@ -56,15 +57,34 @@ Result Client::run(const std::string& sql, const std::vector<Parameter>& paramet
 
 void Client::copy_in(const std::string& sql, const std::string& data) {
   run(sql);
-  PQputCopyData(connection_.get(), data.data(), static_cast<int>(data.size()));
-  PQputCopyEnd(connection_.get(), nullptr);
-  PGresult* first = PQgetResult(connection_.get());
-  while (PGresult* more = PQgetResult(connection_.get())) PQclear(more);
+  PGconn* connection = connection_.get();
+  if (PQputCopyData(connection, data.data(), static_cast<int>(data.size())) != 1 ||
+      PQputCopyEnd(connection, nullptr) != 1)
+    throw SqlError("08006", PQerrorMessage(connection));
+  PGresult* first = PQgetResult(connection);
+  const bool ended = PQresultStatus(first) != PGRES_COPY_IN;
+  while (PGresult* more = ended ? PQgetResult(connection) : nullptr) PQclear(more);
   checked(first);
 }
 
 void Client::reset() {
-  if (PQtransactionStatus(connection_.get()) != PQTRANS_IDLE) run("ROLLBACK");
+  try {
+    if (PQtransactionStatus(connection_.get()) == PQTRANS_IDLE) return;
+    if (PQstatus(connection_.get()) == CONNECTION_OK) run("ROLLBACK");
+  } catch (const SqlError& error) {
+    if (!error.is_lost()) throw;
+  }
+  if (PQtransactionStatus(connection_.get()) != PQTRANS_IDLE) connect_again();
+}
+
+void Client::connect_again() {
+  const Micros until = now() + 60'000'000;
+  do {
+    pause_for(20'000);
+    PQreset(connection_.get());
+    if (PQstatus(connection_.get()) == CONNECTION_OK) return;
+  } while (now() < until);
+  throw std::runtime_error(PQerrorMessage(connection_.get()));
 }
 
 std::string hex_bytea(const std::string& bytes) {

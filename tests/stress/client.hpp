@@ -40,6 +40,8 @@ class Chance {
 struct SqlError : std::runtime_error {
   SqlError(std::string code, const std::string& message)
       : std::runtime_error(message), state(std::move(code)) {}
+  // The connection is gone, and with it the answer: the statement may have been done or not.
+  bool is_lost() const { return state == "08006"; }
   std::string state;
 };
 
@@ -64,11 +66,12 @@ class Client {
   // Throws SqlError.
   Result run(const std::string& sql, const std::vector<Parameter>& parameters = {});
   void copy_in(const std::string& sql, const std::string& data);
-  // Ends a transaction that failed, if one is open.
+  // Ends a transaction, if one is open; connects again where the connection was lost.
   void reset();
 
  private:
   Result checked(PGresult* result);
+  void connect_again();
   std::unique_ptr<PGconn, void (*)(PGconn*)> connection_;
 };
 

@@ -3,6 +3,11 @@
 //
 //   stress [--seed N] [--seconds N] [--publishers N] --conninfo "host=... dbname=..."
 //
+// With --seconds 0 it goes on until a line comes in on its standard input, and says "# running"
+// when it begins. Meanwhile backends may be killed, and the server may crash and start again:
+// clients whose connection is lost connect again, and write down that they don't know what became
+// of their last transaction.
+//
 // The server has the extension installed, max_prepared_transactions for every publisher, and runs
 // on this machine, as leases are compared with this clock. The seed decides what each client tries;
 // how they meet is the scheduler's, so run a failing seed more than once.
@@ -18,6 +23,7 @@
 //                  in which every step was allowed
 //   - order.cpp    the order of first deliveries; what acks answered
 //   - oracle.cpp   lost, phantom and altered events; the tables and views in the end
+//   - founder.cpp  streams and consumers that were created and dropped meanwhile
 // Prints a line for each check, and exits with 1 where one of them fails.
 #include <cstdio>
 #include <cstring>
@@ -67,14 +73,23 @@ void run_guarded(World& world, Body body) {
   }
 }
 
+void wait_for_line(World& world) {
+  std::puts("# running");
+  std::fflush(stdout);
+  for (int c = 0; c != EOF && c != '\n';) c = std::getchar();
+  world.until = now();
+}
+
 void run_clients(World& world, int seconds) {
-  world.until = now() + seconds * Micros{1'000'000};
+  world.until = now() + (seconds > 0 ? seconds : 1'000'000) * Micros{1'000'000};
   std::vector<std::thread> threads;
+  threads.emplace_back([&world] { run_guarded(world, [&] { found(world); }); });
   for (int i = 0; i < static_cast<int>(world.publishers.size()); i++)
     threads.emplace_back([&world, i] { run_guarded(world, [&] { publish(world, i); }); });
   for (int i = 0; i < static_cast<int>(world.workers.size()); i++)
     threads.emplace_back(
         [&world, i] { run_guarded(world, [&] { work(world, world.workers[i], i); }); });
+  if (seconds == 0) wait_for_line(world);
   for (std::thread& thread : threads) thread.join();
 }
 
@@ -119,10 +134,12 @@ void summarize(const World& world, const Register& events, int seconds) {
       "# in %d s: %zu transactions (%d prepared) tried %zu events and committed %zu;\n"
       "# %zu pulls, %zu of them empty, delivered %zu events, %zu of them again, %zu in vain;\n"
       "# %zu acks, refusals and extensions settled, %zu came too late, %zu were rolled back;\n"
-      "# %zu events cancelled, %zu resumed; %d deadlocks, %d serialization failures\n",
+      "# %zu events cancelled, %zu resumed; %d deadlocks, %d serialization failures;\n"
+      "# %d connections lost, %d with the outcome of what a worker did\n",
       seconds, transactions, world.tally.prepared, events.events.size(), committed, pulls + empty,
       empty, deliveries, again, in_vain, settled, refused, undone, cancelled, resumed,
-      world.tally.deadlocks, world.tally.serialization_failures);
+      world.tally.deadlocks, world.tally.serialization_failures, world.tally.lost,
+      world.lost.load());
 }
 
 bool run(const Options& options) {
@@ -133,7 +150,9 @@ bool run(const Options& options) {
   Report report;
   set_up(world);
   add_workers(world);
+  const Micros began = now();
   run_clients(world, options.seconds);
+  const int seconds = static_cast<int>((now() - began) / 1'000'000);
 
   Client client(options.conninfo);
   Chance chance(options.seed, -1);
@@ -152,9 +171,10 @@ bool run(const Options& options) {
     check_answers(world, events, stories, consumer, report);
   }
   check_effects(world, client, report);
+  check_founded(world, client, report);
   report.check(clean_run);
   for (const std::string& surprise : world.tally.surprises) report.fail(clean_run, surprise);
-  summarize(world, events, options.seconds);
+  summarize(world, events, seconds);
   return report.print();
 }
 

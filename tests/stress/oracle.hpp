@@ -29,6 +29,7 @@ struct Register {
   struct Entry {
     const Event* event;
     const Transaction* transaction;
+    std::string id;  // where no answer told it, the table does
     bool committed = false;
     std::int64_t position = 0;  // 0 where the table has no such event
     std::int64_t created_at = 0;
@@ -45,6 +46,8 @@ Register read_tables(const World& world, Client& client, Report& report);
 // Of one consumer, each event's story by its number.
 using Stories = std::vector<std::vector<Step>>;
 Stories collect_stories(const World& world, const Register& events, int consumer, Report& report);
+// The pulls of which only the sending is known.
+std::vector<Step> unseen_pulls(const World& world, int consumer);
 
 // What the view and the tables say of a consumer while nobody is at work.
 struct Counts {
@@ -62,6 +65,7 @@ void check_order(const World& world, const Register& events, const Stories& stor
 void check_answers(const World& world, const Register& events, const Stories& stories, int consumer,
                    Report& report);
 void check_effects(const World& world, Client& client, Report& report);
+void check_founded(const World& world, Client& client, Report& report);
 
 std::string name_in_log(const Register& events, int number);
 

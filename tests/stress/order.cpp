@@ -38,7 +38,7 @@ bool was_cancelled(const std::vector<Step>& story) {
 }
 
 // The events in the order in which they were delivered for the first time. One that was ever
-// cancelled has left the line.
+// cancelled has left the line, and one whose first delivery nobody saw was never in it.
 std::vector<int> first_deliveries(const World& world, const Register& events,
                                   const Stories& stories, int consumer, Report& report) {
   std::vector<int> line;
@@ -48,7 +48,7 @@ std::vector<int> first_deliveries(const World& world, const Register& events,
       const int number = events.find(delivered.body);
       if (number < 0 || seen[number]) continue;
       seen[number] = true;
-      if (!was_cancelled(stories[number])) line.push_back(number);
+      if (delivered.attempt == 1 && !was_cancelled(stories[number])) line.push_back(number);
     }
   return line;
 }
@@ -145,8 +145,10 @@ struct Belief {
     // Where the pull was rolled back, so was all that was done to its lease.
     if (settlement.answer == Answer::refused) return;
     if (settlement.answer == Answer::undone && (pull.committed || settlement.count < 0)) return;
+    const bool is_known = settlement.answer != Answer::unknown;
     if (settlement.action == Action::extend) {
-      deadline_ms = to_ms(settlement.sent) + settlement.delay_ms;
+      const std::int64_t until_ms = to_ms(settlement.sent) + settlement.delay_ms;
+      deadline_ms = is_known ? until_ms : std::min(deadline_ms, until_ms);
       return;
     }
     const auto most = static_cast<std::int64_t>(settlement.events.size());
@@ -155,7 +157,7 @@ struct Belief {
       left[i] = false;
       least -= may_be_cancelled(i, settlement.done);
     }
-    if (settlement.count < least || settlement.count > most)
+    if (is_known && (settlement.count < least || settlement.count > most))
       report.fail(counts, lease + ": " + std::to_string(settlement.count) + " instead of " +
                               std::to_string(least) + " to " + std::to_string(most));
   }
@@ -172,6 +174,7 @@ void check_answers(const World& world, const Register& events, const Stories& st
     std::unordered_map<int, Belief> beliefs;
     for (const Settlement& settlement : log.settlements) {
       const Pull& pull = log.pulls[settlement.pull];
+      if (pull.lost) continue;
       auto [belief, is_new] =
           beliefs.try_emplace(settlement.pull, Belief{world, events, stories, pull,
                                                       std::vector<bool>(pull.events.size(), true),

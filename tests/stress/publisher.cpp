@@ -37,12 +37,12 @@ class Publisher {
   }
 
   void fail(const SqlError& error) {
-    if (is_retriable(error))
-      world_.tally.retriable(error.state);
-    else
+    if (!world_.tally.forgive(error))
       world_.tally.surprise(std::string("publisher: ") + error.what());
+    const bool is_known = !error.is_lost() || transaction().commit_sent == 0;
+    transaction().done = now();
     client_.reset();
-    transaction().outcome = error.state == "08006" ? Outcome::unknown : Outcome::failed;
+    transaction().outcome = is_known ? Outcome::failed : Outcome::unknown;
   }
 
   void publish_alone() {
@@ -108,9 +108,18 @@ class Publisher {
   void prepare() {
     const std::string gid = "kanthorq_stress_" + std::to_string(number_) + "_" +
                             std::to_string(log_.transactions.size());
-    client_.run("PREPARE TRANSACTION '" + gid + "'");
+    bool is_sure = true;
+    try {
+      client_.run("PREPARE TRANSACTION '" + gid + "'");
+    } catch (const SqlError& error) {
+      if (!error.is_lost()) throw;
+      world_.tally.forgive(error);
+      client_.reset();
+      is_sure = false;
+    }
+    const Micros due = now() + chance_.between(500, 400'000);
     const std::lock_guard lock(world_.mutex);
-    world_.prepared.push_back({gid, &transaction(), now() + chance_.between(500, 400'000)});
+    world_.prepared.push_back({gid, &transaction(), due, is_sure, {}});
   }
 
   // An event for the log; the reference is good until the next one.
@@ -251,6 +260,36 @@ class Publisher {
 
 void publish(World& world, int publisher) { Publisher(world, publisher).run(); }
 
+namespace {
+
+// What became of a prepared transaction that is not there to be ended.
+Outcome outcome_of_missing(World& world, const Prepared& prepared, bool was_tried) {
+  if (prepared.is_sure && !was_tried) world.tally.surprise(prepared.gid + " has vanished");
+  if (!*prepared.commit || !was_tried) return Outcome::failed;
+  return prepared.is_sure ? Outcome::committed : Outcome::unknown;
+}
+
+// False where the answer was lost.
+bool resolve(World& world, Client& client, Prepared& prepared, bool was_tried) {
+  Transaction& transaction = *prepared.transaction;
+  Outcome outcome = *prepared.commit ? Outcome::committed : Outcome::failed;
+  if (!was_tried) transaction.commit_sent = now();
+  try {
+    client.run((*prepared.commit ? "COMMIT PREPARED '" : "ROLLBACK PREPARED '") + prepared.gid +
+               "'");
+  } catch (const SqlError& error) {
+    client.reset();
+    if (error.is_lost()) return !world.tally.forgive(error);
+    if (error.state != "42704") throw;
+    outcome = outcome_of_missing(world, prepared, was_tried);
+  }
+  transaction.done = now();
+  transaction.outcome = outcome;
+  return true;
+}
+
+}  // namespace
+
 // Ends prepared transactions whose time has come, or all, one way or the other.
 void resolve_prepared(World& world, Client& client, Chance& chance, bool all) {
   for (;;) {
@@ -263,13 +302,15 @@ void resolve_prepared(World& world, Client& client, Chance& chance, bool all) {
       next = *found;
       world.prepared.erase(found);
     }
-    const bool commit = chance.percent(70);
-    next.transaction->commit_sent = now();
-    client.run((commit ? "COMMIT PREPARED '" : "ROLLBACK PREPARED '") + next.gid + "'");
-    next.transaction->done = now();
-    next.transaction->outcome = commit ? Outcome::committed : Outcome::failed;
-    const std::lock_guard lock(world.tally.mutex);
-    world.tally.prepared++;
+    const bool was_tried = next.commit.has_value();
+    if (!was_tried) next.commit = chance.percent(70);
+    if (resolve(world, client, next, was_tried)) {
+      const std::lock_guard lock(world.tally.mutex);
+      world.tally.prepared++;
+    } else {
+      const std::lock_guard lock(world.mutex);
+      world.prepared.push_back(next);
+    }
   }
 }
 

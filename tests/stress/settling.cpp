@@ -8,9 +8,7 @@ namespace stress {
 bool Held::any() const { return std::find(left.begin(), left.end(), true) != left.end(); }
 
 void Worker::forgive(const SqlError& error) {
-  if (is_retriable(error))
-    world_.tally.retriable(error.state);
-  else if (error.state != "KQ001")
+  if (!world_.tally.forgive(error) && error.state != "KQ001")
     world_.tally.surprise(name_ + ": " + error.what());
 }
 
@@ -19,11 +17,14 @@ void Worker::close_log(std::size_t pulls, std::size_t settlements, bool committe
   for (std::size_t i = pulls; i < log_.pulls.size(); i++) {
     log_.pulls[i].done = done;
     log_.pulls[i].committed = committed;
+    log_.pulls[i].lost = lost_;
   }
   for (std::size_t i = settlements; i < log_.settlements.size(); i++) {
     Settlement& settlement = log_.settlements[i];
     settlement.done = done;
-    if (settlement.answer == Answer::settled && !committed) settlement.answer = Answer::undone;
+    settlement.lost = lost_;
+    if (settlement.answer == Answer::settled && !committed)
+      settlement.answer = lost_ ? Answer::unknown : Answer::undone;
   }
 }
 
@@ -35,9 +36,17 @@ Held Worker::pull(int size, int visibility_ms, int wait_ms) {
             .visibility_ms = visibility_ms,
             .committed = false,
             .events = {}};
-  const Result result = client_.run(
-      "SELECT * FROM kanthorq_pull($1, $2, $3, $4)",
-      {name_, std::to_string(size), milliseconds(wait_ms), milliseconds(visibility_ms)});
+  const Result result = [&] {
+    try {
+      return client_.run(
+          "SELECT * FROM kanthorq_pull($1, $2, $3, $4)",
+          {name_, std::to_string(size), milliseconds(wait_ms), milliseconds(visibility_ms)});
+    } catch (const SqlError& error) {
+      pull.seen = now();
+      if (error.is_lost() && may_commit_) log_.pulls.push_back(pull);
+      throw;
+    }
+  }();
   pull.seen = now();
   for (int i = 0; i < result.rows(); i++) {
     if (i > 0 && result.number(i, 0) != pull.lease)
@@ -113,6 +122,7 @@ void Worker::settle(Action action, Held& held, const std::vector<int>* chosen, i
                              .number(0, 0);
   } catch (const SqlError& error) {
     if (error.state == "KQ001") settlement.answer = Answer::refused;
+    if (error.is_lost()) settlement.answer = Answer::settled;  // perhaps
     log_.settlements.push_back(settlement);
     throw;
   }
@@ -142,7 +152,7 @@ std::vector<std::string> Worker::change(const char* function, const std::vector<
             .text(0, 0));
   });
   const bool cancel = std::string(function) == "kanthorq_cancel";
-  log_.changes.push_back({cancel, changed, sent, now()});
+  log_.changes.push_back({cancel, lost_ ? ids : changed, sent, now(), lost_});
   return changed;
 }
 

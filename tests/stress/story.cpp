@@ -42,7 +42,7 @@ Wrong deliver(State& state, const Step& step, int attempt_max) {
       break;
   }
   const int attempt = state.is == Is::available ? 1 : state.attempt + 1;
-  if (step.attempt != attempt || attempt > attempt_max) return Wrong::attempt;
+  if ((step.attempt > 0 && step.attempt != attempt) || attempt > attempt_max) return Wrong::attempt;
   if (step.did == Did::deliver) {
     state.is = Is::running;
     state.lease = step.lease;
@@ -166,10 +166,82 @@ class Search {
   int tries_ = 0;
 };
 
+// Which of the steps with lost answers took place: few, then more.
+class Choice {
+ public:
+  Choice(const std::vector<Step>& steps, const std::vector<Step>& unseen, int attempt_max,
+         std::optional<Is> wanted)
+      : steps_(steps), unseen_(unseen), attempt_max_(attempt_max), wanted_(wanted) {
+    for (const Step& step : steps) note(step);
+    for (const Step& step : unseen)
+      if (!steps.empty() && step.done >= steps.front().sent) note(step);
+  }
+
+  Ending run() {
+    const Ending none = explain_chosen();
+    if (is_explained(none)) return none;
+    Ending ending;
+    for (std::size_t count = 1; count <= std::min(lost_.size(), most_chosen); count++)
+      if (choose(count, 0, ending)) return ending;
+    if (tries_ > most_tries) return {none.is, Wrong::too_long, none.at};
+    return none;
+  }
+
+ private:
+  static constexpr std::size_t most_chosen = 5;
+  static constexpr int most_tries = 30'000;
+
+  bool is_explained(const Ending& ending) const {
+    return ending.wrong == Wrong::nothing && (!wanted_ || ending.is == *wanted_);
+  }
+
+  void note(const Step& step) {
+    if (step.lost && std::find(lost_.begin(), lost_.end(), step.lost) == lost_.end())
+      lost_.push_back(step.lost);
+  }
+
+  bool took_place(const Step& step) const {
+    return !step.lost || std::find(chosen_.begin(), chosen_.end(), step.lost) != chosen_.end();
+  }
+
+  // An event that was seen was read, whatever became of the lease.
+  Ending explain_chosen() {
+    std::vector<Step> story;
+    for (Step step : steps_) {
+      if (!took_place(step) && step.did == Did::deliver) step.did = Did::deliver_in_vain;
+      if (took_place(step) || step.did == Did::deliver_in_vain) story.push_back(step);
+    }
+    for (const Step& step : unseen_)
+      if (took_place(step)) story.push_back(step);
+    std::stable_sort(story.begin(), story.end(),
+                     [](const Step& a, const Step& b) { return a.sent < b.sent; });
+    return Search(story, attempt_max_, wanted_).run();
+  }
+
+  bool choose(std::size_t count, std::size_t from, Ending& ending) {
+    if (++tries_ > most_tries) return false;
+    if (count == 0) return is_explained(ending = explain_chosen());
+    for (std::size_t i = from; i + count <= lost_.size(); i++) {
+      chosen_.push_back(lost_[i]);
+      if (choose(count - 1, i + 1, ending)) return true;
+      chosen_.pop_back();
+    }
+    return false;
+  }
+
+  const std::vector<Step>& steps_;
+  const std::vector<Step>& unseen_;
+  const int attempt_max_;
+  const std::optional<Is> wanted_;
+  std::vector<int> lost_, chosen_;
+  int tries_ = 0;
+};
+
 }  // namespace
 
-Ending explain(const std::vector<Step>& steps, int attempt_max, std::optional<Is> wanted) {
-  return Search(steps, attempt_max, wanted).run();
+Ending explain(const std::vector<Step>& steps, const std::vector<Step>& unseen, int attempt_max,
+               std::optional<Is> wanted) {
+  return Choice(steps, unseen, attempt_max, wanted).run();
 }
 
 const char* meaning(Wrong wrong) {
@@ -204,6 +276,7 @@ std::string tell(const std::vector<Step>& steps) {
     if (step.lease) story += " lease " + std::to_string(step.lease);
     if (step.attempt) story += " attempt " + std::to_string(step.attempt);
     if (step.ms) story += " " + std::to_string(step.ms) + " ms";
+    if (step.lost) story += ", answer " + std::to_string(step.lost) + " lost";
   }
   return story;
 }

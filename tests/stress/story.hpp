@@ -2,6 +2,9 @@
 //
 // Every step took effect at one moment between `sent` and `done`. A story is explained if there is
 // an order of these moments in which each step does what the event's state then allows.
+//
+// Where the answer to a step was lost, it took effect or not, together with all steps that have the
+// same number in `lost`. Then a story is explained if it is with some of them.
 #pragma once
 
 #include <optional>
@@ -19,8 +22,9 @@ struct Step {
   int client;
   Micros sent, seen, done;
   std::int64_t lease = 0;
-  int attempt = 0;
+  int attempt = 0;      // 0: nobody knows
   std::int64_t ms = 0;  // how long the lease is, or the wait until the retry
+  int lost = 0;
 };
 
 enum class Is { absent, available, running, retryable, completed, discarded, cancelled };
@@ -46,8 +50,10 @@ struct Ending {
   int at = -1;  // the step that nothing explains
 };
 
-// `wanted`: explained only if the story can end so.
-Ending explain(const std::vector<Step>& steps, int attempt_max, std::optional<Is> wanted);
+// `wanted`: explained only if the story can end so. `unseen`: pulls whose answers were lost; each
+// may have delivered the event.
+Ending explain(const std::vector<Step>& steps, const std::vector<Step>& unseen, int attempt_max,
+               std::optional<Is> wanted);
 
 std::string tell(const std::vector<Step>& steps);
 const char* name_of(Is is);

@@ -48,6 +48,8 @@ class Worker {
   bool in_transaction(Body body);
   void close_log(std::size_t pulls, std::size_t settlements, bool committed);
   void forgive(const SqlError& error);
+  bool may_commit_ = false;  // the statement that runs, if it is the last one of its transaction
+  int lost_ = 0;             // the number of the last attempt, where its outcome is unknown
 
   World& world_;
   WorkerLog& log_;
@@ -65,14 +67,17 @@ bool Worker::attempt(Body body) {
   const std::size_t pulls = log_.pulls.size();
   const std::size_t settlements = log_.settlements.size();
   bool committed = false;
+  may_commit_ = true;
+  lost_ = 0;
   try {
     body();
     committed = true;
   } catch (const SqlError& error) {
+    if (error.is_lost() && may_commit_) lost_ = ++world_.lost;
     forgive(error);
     client_.reset();
   } catch (const GaveUp&) {
-    client_.run("ROLLBACK");
+    client_.reset();
   }
   close_log(pulls, settlements, committed);
   return committed;
@@ -83,9 +88,11 @@ bool Worker::in_transaction(Body body) {
   static const char* const levels[] = {"READ COMMITTED", "READ COMMITTED", "REPEATABLE READ",
                                        "SERIALIZABLE"};
   return attempt([&] {
+    may_commit_ = false;
     client_.run(std::string("BEGIN ISOLATION LEVEL ") + chance_.one_of(levels));
     body();
     if (chance_.percent(20)) throw GaveUp();
+    may_commit_ = true;
     client_.run("COMMIT");
   });
 }

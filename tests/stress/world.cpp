@@ -9,9 +9,17 @@ void Tally::surprise(const std::string& what) {
   if (surprises.size() < 20) surprises.insert(what);
 }
 
-void Tally::retriable(const std::string& state) {
+bool Tally::forgive(const SqlError& error) {
   const std::lock_guard lock(mutex);
-  (state == "40P01" ? deadlocks : serialization_failures)++;
+  if (error.is_lost())
+    lost++;
+  else if (error.state == "40P01")
+    deadlocks++;
+  else if (error.state == "40001")
+    serialization_failures++;
+  else
+    return false;
+  return true;
 }
 
 World::World(std::string connection, std::uint64_t number, int publisher_count)
@@ -46,6 +54,7 @@ void clear_away(World& world, Client& client) {
     client.run(std::string("ROLLBACK PREPARED '") + left.text(i, 0) + "'");
   for (const std::string& name : world.stream_names)
     client.run("SELECT kanthorq_stream_drop($1, $1)", {name});
+  for (const char* name : founded_names) client.run("SELECT kanthorq_stream_drop($1, $1)", {name});
   client.run("DROP TABLE IF EXISTS " + world.effects);
 }
 

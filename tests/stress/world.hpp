@@ -75,17 +75,20 @@ struct Delivered {
   std::int64_t created_at;
 };
 
-// A transaction that a worker rolled back is written down too.
+// A transaction that a worker rolled back is written down too. Where the answer to a COMMIT, or to
+// a statement alone, was lost with the connection, `lost` is a number that all that the transaction
+// did has in common, and that no other has; else it is 0.
 struct Pull {
   std::int64_t lease;
   Micros sent, seen, done;
   int visibility_ms;
   bool committed;
-  std::vector<Delivered> events;
+  std::vector<Delivered> events;  // none where the answer was lost
+  int lost = 0;
 };
 
 enum class Action { ack, nack, extend };
-enum class Answer { settled, refused, undone };
+enum class Answer { settled, refused, undone, unknown };
 
 struct Settlement {
   Action action;
@@ -96,12 +99,14 @@ struct Settlement {
   std::int64_t delay_ms;  // of a nack: until the retry, at least; of an extend: until the deadline
   Answer answer;
   bool with_effect;
+  int lost = 0;
 };
 
 struct Change {
-  bool cancel;  // else resume
-  std::vector<std::string> changed;
+  bool cancel;                       // else resume
+  std::vector<std::string> changed;  // or tried, where the answer was lost
   Micros sent, done;
+  int lost = 0;
 };
 
 struct WorkerLog {
@@ -112,26 +117,34 @@ struct WorkerLog {
   std::int64_t empty_pulls = 0;
 };
 
+// Streams that come and go, and whether they were there last, by what was answered.
+inline constexpr const char* founded_names[] = {"stressComing", "stressGoing"};
+enum class Founded { absent, present, unknown };
+
 struct Prepared {
   std::string gid;
   Transaction* transaction;
   Micros due;
+  bool is_sure;                // else the answer to PREPARE TRANSACTION was lost
+  std::optional<bool> commit;  // was tried, and the answer was lost; else rollback was
 };
 
 // Counts of what happened, for the summary, and errors that nobody expected.
 struct Tally {
   std::mutex mutex;
   std::set<std::string> surprises;
-  int deadlocks = 0, serialization_failures = 0, prepared = 0;
+  int deadlocks = 0, serialization_failures = 0, prepared = 0, lost = 0;
 
   void surprise(const std::string& what);
-  void retriable(const std::string& state);
+  // An error that there may be: a deadlock, a serialization failure, a lost connection. False
+  // where it is none of them.
+  bool forgive(const SqlError& error);
 };
 
 struct World {
   std::string conninfo;
   std::uint64_t seed;
-  Micros until;
+  std::atomic<Micros> until;
 
   std::array<std::string, stream_count> stream_names;
   std::array<std::string, stream_count> tables;
@@ -140,7 +153,9 @@ struct World {
 
   std::vector<PublisherLog> publishers;
   std::deque<WorkerLog> workers;
+  std::array<Founded, std::size(founded_names)> founded{};
   Tally tally;
+  std::atomic<int> lost = 0;  // numbers given to lost answers
 
   std::mutex mutex;  // of what follows
   std::deque<Prepared> prepared;
@@ -158,14 +173,12 @@ inline bool wants(int consumer, const Event& event) {
          (consumer != filtered || subjects[event.subject].filtered);
 }
 
-inline bool is_retriable(const SqlError& error) {
-  return error.state == "40001" || error.state == "40P01";
-}
-
 void set_up(World& world);
 void publish(World& world, int publisher);
 void resolve_prepared(World& world, Client& client, Chance& chance, bool all);
 void work(World& world, WorkerLog& log, int worker);
+// Creates and drops streams and consumers of its own.
+void found(World& world);
 // Consumes what is left. False where a consumer does not come to an end.
 bool drain(World& world, WorkerLog& log, int worker);
 

@@ -1,0 +1,84 @@
+# What the tests in this folder share. They need a library with test points (src/test_point.hpp):
+# scripts/test crash builds one of its own.
+package Crash;
+use strict;
+use warnings;
+use Exporter 'import';
+use PostgreSQL::Test::Utils;
+use Test::More;
+use Time::HiRes ();
+our @EXPORT = qw(after_crash all_points contents die_at is_clean wait_for_state);
+
+# The names of all points there are.
+sub all_points {
+    my %points;
+    for my $file (glob 'src/*.cpp') {
+        $points{$_} = 1 for slurp_file($file) =~ /KANTHORQ_TEST_POINT\("(\w+)"\)/g;
+    }
+    return sort keys %points;
+}
+
+# after_crash(node, body): runs the body, which makes the server crash, and returns its answer when
+# the server has started anew; not before, as it still takes connections for a moment.
+sub after_crash {
+    my ($node, $body) = @_;
+    my $checkpointer = "FROM pg_stat_activity WHERE backend_type = 'checkpointer'";
+    my $pid = $node->safe_psql('postgres', "SELECT pid $checkpointer");
+    my $answer = $body->();
+    $node->poll_query_until('postgres', "SELECT pid <> $pid $checkpointer")
+      or die 'the server did not come back';
+    return $answer;
+}
+
+# die_at(node, point, sql): runs the statements in a session that is killed at the point; true
+# where it was.
+sub die_at {
+    my ($node, $point, $sql) = @_;
+    my $set = "SET kanthorq.test_point = '$point';\n";
+    return after_crash(
+        $node,
+        sub {
+            my ($status, $out, $err) = $node->psql('postgres', "$set$sql", on_error_stop => 1);
+            my $died = $status == 2 && $err =~ /server closed the connection unexpectedly/;
+            die "\"$point\" was not reached: $out $err" unless $died;
+            return $died;
+        });
+}
+
+# All that is in the database, as lines: each row of each table, and what belongs to the tables.
+sub contents {
+    my ($node) = @_;
+    my $tables = q{FROM pg_class c WHERE relnamespace = 'public'::regnamespace};
+    my $rows   = $node->safe_psql('postgres', qq{
+        SELECT format('SELECT %L || x::text FROM %s x', oid::regclass || ' ', oid::regclass)
+        $tables AND relkind = 'r' ORDER BY relname \\gexec});
+    my $definitions = $node->safe_psql('postgres', qq{
+        SELECT relkind, relname, reltoastrelid <> 0, relhasindex,
+            pg_get_userbyid(relowner), obj_description(oid, 'pg_class'),
+            (SELECT array_agg(tgname ORDER BY tgname) FROM pg_trigger WHERE tgrelid = oid),
+            (SELECT array_agg(pg_get_constraintdef(oid) ORDER BY conname)
+             FROM pg_constraint WHERE conrelid = c.oid),
+            (SELECT array_agg(pg_get_expr(adbin, adrelid) ORDER BY adnum)
+             FROM pg_attrdef WHERE adrelid = oid)
+        $tables ORDER BY relname});
+    return [ sort(split /\n/, $rows), split /\n/, $definitions ];
+}
+
+# Tables and indexes agree.
+sub is_clean {
+    my ($node, $what) = @_;
+    $node->command_ok(
+        [ 'pg_amcheck', '--install-missing', '--heapallindexed', '--parent-check', 'postgres' ], $what);
+}
+
+# Polls until the process is in that state, as /proc tells it: T for stopped.
+sub wait_for_state {
+    my ($pid, $state) = @_;
+    for (1 .. 6000) {
+        return if slurp_file("/proc/$pid/stat") =~ /\) \Q$state\E /;
+        Time::HiRes::usleep(10_000);
+    }
+    die "process $pid never came into state $state";
+}
+
+1;

@@ -1,0 +1,349 @@
+"""What KanthorQ is expected to do for a consumer, in memory.
+
+An event is ahead of the consumer until a pull has looked at it: because it lies behind the cursor, or
+because its transaction was open when the cursor passed it (it is owed then). This is all there is to exact
+delivery; the list of late writers, which the library keeps instead, is its own business.
+"""
+
+from dataclasses import dataclass, field
+
+from world import contains, id_form, id_time, matches, Refused
+
+LEASE_RAN_OUT = "the lease ran out"
+
+
+@dataclass
+class Task:
+    event_id: str
+    subject: str
+    state: str = "available"
+    attempts: int = 0
+    schedule: int | None = None  # milliseconds since the epoch, as the server told it
+    due: bool = False  # that time has come
+    errors: list = field(default_factory=list)  # (attempt, text)
+    attempted: bool = False  # has attempted_at
+    finalized: bool = False  # has finalized_at
+
+    def shown(self):
+        """As kanthorq_tasks() shows it, without times."""
+        errors = tuple(self.errors[-16:])
+        return (
+            self.event_id, self.subject, self.state, self.attempts,
+            self.state in ("available", "retryable"), self.attempted, errors, self.finalized,
+        )
+
+
+@dataclass
+class Lease:
+    number: int
+    fresh: list
+    again: list
+    expired: bool = False
+
+
+class Consumer:
+    def __init__(self, name, stream, definition, cursor):
+        self.name = name
+        self.stream = stream.name
+        self.definition = dict(definition)
+        self.slots = []  # leases, None where a slot is free
+        self.tasks = {}  # by position
+        self.ended_leases = []  # numbers
+        self.start(cursor)
+
+    def start(self, cursor):
+        self.cursor = cursor
+        self.owed = set()
+        # What an ordered consumer must have noticed: the last position at its last pull, and for each
+        # writer that it saw the last position before.
+        self.noticed = cursor
+        self.writers = {}
+
+    def __deepcopy__(self, memo):
+        """By hand, because a transaction is copied with each savepoint of a worker."""
+        other = object.__new__(Consumer)
+        other.__dict__.update(self.__dict__)
+        other.definition = dict(self.definition)
+        other.slots = [s and Lease(s.number, list(s.fresh), list(s.again), s.expired) for s in self.slots]
+        other.tasks = {p: Task(**{**t.__dict__, "errors": list(t.errors)}) for p, t in self.tasks.items()}
+        other.ended_leases = list(self.ended_leases)
+        other.owed = set(self.owed)
+        other.writers = dict(self.writers)
+        return other
+
+    # Asking
+
+    def wants(self, event):
+        d = self.definition
+        return (
+            any(matches(event.subject, f) for f in d["includes"])
+            and not any(matches(event.subject, f) for f in d["excludes"])
+            and contains(event.metadata, d["metadata_contains"])
+        )
+
+    def is_ahead(self, position):
+        return position > self.cursor or position in self.owed
+
+    def leases(self):
+        return [lease for lease in self.slots if lease]
+
+    def lease(self, number):
+        for lease in self.leases():
+            if lease.number == number:
+                return lease
+        return None
+
+    def lease_of(self, position):
+        for lease in self.leases():
+            if position in lease.fresh or position in lease.again:
+                return lease
+        return None
+
+    def state_of(self, event):
+        if event is None or not self.wants(event):
+            return None
+        if event.position in self.tasks:
+            return self.tasks[event.position].state
+        if self.lease_of(event.position):
+            return "running"
+        return "available" if self.is_ahead(event.position) else "completed"
+
+    def counts(self):
+        states = [task.state for task in self.tasks.values()]
+        return (
+            sum(len(lease.fresh) + len(lease.again) for lease in self.leases()),
+            sum(state in ("available", "retryable") for state in states),
+            states.count("discarded"),
+            states.count("cancelled"),
+        )
+
+    def has_unfinished(self, stream, before_id, transaction):
+        """Is there something before this id that a trim must not take away?"""
+        pending = ("available", "retryable", "running")
+        if any(t.event_id < before_id and t.state in pending for t in self.tasks.values()):
+            return True
+        for event in stream.seen_by(transaction):
+            if event.id >= before_id or event.position in self.tasks:
+                continue
+            if self.lease_of(event.position) or (self.is_ahead(event.position) and self.wants(event)):
+                return True
+        return False
+
+    # Pulling
+
+    def fail(self, task, error, schedule, due):
+        if error:
+            task.errors.append((task.attempts, error))
+        final = task.attempts >= self.definition["attempt_max"]
+        task.state = "discarded" if final else "retryable"
+        task.finalized = final
+        task.schedule, task.due = (None, False) if final else (schedule, due)
+
+    def start_attempt(self, task):
+        task.schedule, task.due = None, False
+        if task.attempts >= self.definition["attempt_max"]:
+            task.state, task.finalized = "discarded", True
+            return False
+        task.state, task.finalized, task.attempted = "running", False, True
+        task.attempts += 1
+        return True
+
+    def limit_of_new(self, world, stream):
+        """(least, most): how far a pull reads. An ordered consumer must stop below what an open writer may
+        still commit; it may stop before, but not below what it has noticed to be settled."""
+        last = stream.last_position
+        if not self.definition["ordered"]:
+            return last, last
+        writers = world.writers(stream)
+        least = min([last] + [self.writers.get(w.serial, self.noticed) for w in writers])
+        open_positions = [e.position - 1 for e in stream.events.values() if e.transaction]
+        return least, min([last] + open_positions)
+
+    def notice(self, world, stream):
+        for writer in world.writers(stream):
+            self.writers.setdefault(writer.serial, self.noticed)
+        self.noticed = stream.last_position
+
+    def pull(self, world, stream, size, transaction, limit, pick_due):
+        """Returns [(attempt, position)] in order, and puts them into a lease without a number.
+        `pick_due(candidates, room)` says which tasks, in which order, where times are equal."""
+        rows, fresh, again = [], [], []
+
+        def deliver(position, attempt, into):
+            rows.append((attempt, position))
+            into.append(position)
+
+        def redeliver(position, task):
+            self.fail(task, LEASE_RAN_OUT, None, True)
+            if task.state == "retryable" and len(rows) < size and self.start_attempt(task):
+                deliver(position, task.attempts, again)
+
+        for slot, lease in enumerate(self.slots):
+            if lease is None or not lease.expired or len(rows) >= size:
+                continue
+            for position in lease.again:
+                task = self.tasks.get(position)
+                if task and stream.event_at(position, transaction):
+                    redeliver(position, task)
+                else:
+                    self.tasks.pop(position, None)
+            for position in lease.fresh:
+                event = stream.event_at(position, transaction)
+                if event:
+                    task = self.tasks[position] = Task(event.id, event.subject, attempts=1, attempted=True)
+                    redeliver(position, task)
+            self.end_lease(slot)
+
+        for position in pick_due(self, size - len(rows)):
+            task = self.tasks[position]
+            if not stream.event_at(position, transaction):
+                del self.tasks[position]
+            elif self.start_attempt(task):
+                deliver(position, task.attempts, again)
+
+        self.look_at_new(stream, size - len(rows), transaction, limit, lambda p: deliver(p, 1, fresh))
+        self.notice(world, stream)
+        if rows:
+            self.open_lease(Lease(0, sorted(fresh), sorted(again)))
+        return rows
+
+    def look_at_new(self, stream, room, transaction, limit, deliver):
+        def look(event):
+            nonlocal room
+            if self.wants(event) and event.position not in self.tasks:
+                deliver(event.position)
+                room -= 1
+
+        for position in sorted(self.owed):
+            event = stream.events.get(position)
+            if event and event.transaction:
+                continue
+            if room == 0:
+                return
+            self.owed.discard(position)
+            if stream.event_at(position, transaction):
+                look(event)
+        if room == 0 or limit <= self.cursor:
+            return
+        reached = limit
+        passed = [e for e in stream.events.values() if self.cursor < e.position <= limit]
+        last_seen = self.cursor
+        for event in passed:
+            if event.transaction not in (None, transaction) or stream.event_at(event.position, transaction) is None:
+                continue
+            if room == 0:
+                reached = last_seen
+                break
+            last_seen = event.position
+            if event.transaction is None:
+                look(event)
+        self.owed |= {e.position for e in passed if e.transaction and e.position <= reached}
+        self.cursor = reached
+
+    # Leases
+
+    def open_lease(self, lease):
+        for slot, other in enumerate(self.slots):
+            if other is None:
+                self.slots[slot] = lease
+                return
+        self.slots.append(lease)
+
+    def end_lease(self, slot):
+        self.ended_leases.append(self.slots[slot].number)
+        self.slots[slot] = None
+
+    def shrink(self, lease, gone):
+        lease.fresh = [p for p in lease.fresh if p not in gone]
+        lease.again = [p for p in lease.again if p not in gone]
+        if not lease.fresh and not lease.again:
+            self.end_lease(self.slots.index(lease))
+
+    def settle(self, number, positions, fresh, again):
+        """Calls fresh(position), again(position, task) for what is in the lease; returns how many."""
+        lease = self.lease(number)
+        if lease is None:
+            raise Refused("KQ001")
+        chosen_fresh = [p for p in lease.fresh if positions is None or p in positions]
+        chosen_again = [p for p in lease.again if positions is None or p in positions]
+        for position in chosen_fresh:
+            fresh(position)
+        for position in chosen_again:
+            if position in self.tasks:
+                again(position, self.tasks[position])
+        chosen = set(chosen_fresh + chosen_again)
+        if chosen:
+            self.shrink(lease, chosen)
+        return len(chosen)
+
+    def ack(self, number, positions):
+        return self.settle(number, positions, lambda p: None, lambda p, task: self.tasks.pop(p))
+
+    def nack(self, stream, transaction, number, positions, error, due):
+        def fresh(position):
+            event = stream.event_at(position, transaction)
+            if event:
+                task = self.tasks[position] = Task(event.id, event.subject, attempts=1, attempted=True)
+                self.fail(task, error, None, due)
+
+        return self.settle(number, positions, fresh, lambda p, task: self.fail(task, error, None, due))
+
+    # Single events
+
+    def cancel(self, event):
+        """Whether its state changed."""
+        if event is None or not self.wants(event):
+            return False
+        position = event.position
+        task, lease = self.tasks.get(position), self.lease_of(position)
+        if task and task.state not in ("available", "running", "retryable"):
+            return False
+        if not task:
+            if not lease and not self.is_ahead(position):
+                return False
+            attempts = 1 if lease else 0
+            task = self.tasks[position] = Task(event.id, event.subject, attempts=attempts, attempted=bool(lease))
+        if lease:
+            self.shrink(lease, {position})
+        task.state, task.finalized, task.schedule, task.due = "cancelled", True, None, False
+        return True
+
+    def resume(self, event):
+        task = event and self.tasks.get(event.position)
+        if not task or not self.wants(event) or task.state not in ("discarded", "cancelled"):
+            return False
+        if self.is_ahead(event.position):
+            del self.tasks[event.position]
+            return True
+        task.state, task.attempts, task.finalized = "available", 0, False
+        task.schedule, task.due = None, True
+        return True
+
+    def seek(self, cursor):
+        for slot, lease in enumerate(self.slots):
+            if lease:
+                self.end_lease(slot)
+        self.tasks = {p: t for p, t in self.tasks.items() if t.state == "cancelled"}
+        self.start(cursor)
+
+
+def cursor_at(stream, start_at, transaction):
+    """The position behind which a consumer starts."""
+    if start_at == "first":
+        return 0
+    if start_at == "new":
+        return stream.last_position
+    if isinstance(start_at, int):  # a time in milliseconds
+        first = {}
+        for event in stream.seen_by(transaction):
+            if id_time(event.id) >= start_at:
+                form = id_form(event.id)
+                if form not in first or event.id < first[form].id:
+                    first[form] = event
+        if not first:
+            return stream.last_position
+        return min((id_time(e.id), e.position) for e in first.values())[1] - 1
+    event = stream.find(start_at, transaction)
+    if event is None:
+        raise Refused("42704")
+    return event.position - 1

@@ -1,0 +1,4 @@
+# Prepared transactions that were there before the server started are not looked for.
+# file: src/writers.cpp
+# red: t
+s/^    add\(writers, holder\.localTransactionId\);.*$//
