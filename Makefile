@@ -52,13 +52,14 @@ EXTRA_CLEAN = sql/kanthorq--$(EXTVERSION).sql
 # The regression tests, in the order of an event's life.
 REGRESS = create_extension schema validators ids encoding stream adoption publish publish_many insert \
 	paths duplicates events removal hostile consumer consumer_altered pull ack retry cancel retention seek wait \
-	consumer_privileges views consumer_errors errors quickstart drop_extension
+	consumer_privileges hostile_consumer views consumer_errors errors session quickstart drop_extension
 
 # Interleavings of several sessions; make installcheck runs them, too.
 ISOLATION = commit_order create_create create_drop create_rollback define_publish drop_publish \
 	duplicate_error remove_publish skip_repeatable_read skip_skip \
 	late_committer late_prepared ordered_consumer pull_pull pull_definition settle_expiry \
-	cancel_settle ack_pull_cancel publish_pull pull_isolation drop_pull foreign_transaction
+	cancel_settle ack_pull_cancel publish_pull pull_isolation drop_pull foreign_transaction \
+	two_streams
 ISOLATION_OPTS = --inputdir=$(srcdir)/tests/isolation --load-extension=kanthorq
 
 srcdir ?= .

@@ -20,10 +20,13 @@ def quantile(values, share):
 
 def wake(bench):
     server = bench.server
-    kinds = {"preloaded": measure_wakes(bench, bench.rounds)}
+    few = min(2, bench.rounds)
+    kinds = {"preloaded": measure_wakes(bench, bench.rounds),
+             "preloaded, the pull's commit not waiting for the disk":
+                 measure_wakes(bench, few, quick="yes")}
     server.restart(preloaded=False)
     try:
-        kinds["not preloaded"] = measure_wakes(bench, min(2, bench.rounds))
+        kinds["not preloaded"] = measure_wakes(bench, few)
     finally:
         server.restart(preloaded=True)
     table = Table(["library", "from", *(f"{name} (ms)" for name, _ in QUANTILES), "events/s"])
@@ -50,14 +53,14 @@ def wake(bench):
         [table], goals, [("wake_up", "the distribution of wake-ups")])
 
 
-def measure_wakes(bench, rounds):
+def measure_wakes(bench, rounds, **options):
     """For each round the latencies in milliseconds from commit and from sending, and the rate."""
     server, measured = bench.server, []
     for number in range(rounds + 1):
         server.stream("woken", consumer_start="new")
         server.checkpoint()
         printed = server.driver("wake", stream="woken", consumer="woken", rate=bench.wake_rate,
-                                seconds=bench.wake_seconds if number > 0 else 1)
+                                seconds=bench.wake_seconds if number > 0 else 1, **options)
         latencies = [words[1:] for words in printed if words[0] == "latency"]
         rate = next(float(words[1]) for words in printed if words[0] == "rate")
         columns = tuple([int(one[i]) / 1000 for one in latencies] for i in (0, 1))

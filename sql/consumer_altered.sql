@@ -56,5 +56,17 @@ ALTER TABLE kanthorq_stream_altered ALTER position DROP IDENTITY;
 SELECT kanthorq_consumer_create('altered_new', 'altered', start_at => 'new');
 ROLLBACK;
 
+-- A lease that a superuser wrote into: four bytes that stand for 10 to the 18 positions, and some that
+-- stand for none.
+BEGIN;
+SELECT lease AS damaged FROM kanthorq_pull('altered', 1) \gset
+UPDATE kanthorq_delivery_lease SET fresh = '\x01ffffffffffffffff0d' WHERE consumer = 'altered';
+SAVEPOINT s; SELECT kanthorq_ack('altered', :damaged); ROLLBACK TO s;
+UPDATE kanthorq_delivery_lease SET fresh = '\x00' WHERE consumer = 'altered';
+SAVEPOINT s; SELECT running FROM kanthorq_consumers WHERE name = 'altered'; ROLLBACK TO s;
+SELECT kanthorq_consumer_seek('altered', 'first', 'altered');
+SELECT running FROM kanthorq_consumers WHERE name = 'altered';
+ROLLBACK;
+
 SELECT string_agg(subject, ' ') FROM kanthorq_pull('altered');
 SELECT kanthorq_stream_drop('altered', 'altered');

@@ -23,7 +23,14 @@ Positions decoded(Datum value) {
   bytea* bytes = DatumGetByteaPP(value);
   const auto* data = reinterpret_cast<const unsigned char*>(VARDATA_ANY(bytes));
   const std::size_t size = VARSIZE_ANY_EXHDR(bytes);
-  Positions positions{palloc_array_of<int64>(count_positions(data, size) + 1), 0};
+  const std::size_t count = count_positions(data, size, max_pull_size);
+  if (count > max_pull_size)
+    ereport(ERROR,
+            (errcode(ERRCODE_DATA_CORRUPTED), errmsg("the positions of a lease are damaged"),
+             errdetail("A lease has at most %d, in the encoding of KanthorQ.", max_pull_size),
+             errhint("Nobody but KanthorQ may write kanthorq_delivery_lease. A seek ends all "
+                     "leases of a consumer.")));
+  Positions positions{palloc_array_of<int64>(count + 1), 0};
   PositionReader reader(data, size);
   std::int64_t position = 0;
   while (reader.next(position)) positions.values[positions.count++] = position;
@@ -184,11 +191,15 @@ int64 next_deadline(const Consumer& owner) {
   return next;
 }
 
+// Without reading what is in them, so that it is the way out where that is damaged.
 void free_leases(const Consumer& owner) {
-  for_leases(owner, [&](const Lease& lease) {
-    shrink_lease(owner, lease, {}, {});
+  Relation table = table_open(oid(owner.schema), RowExclusiveLock);
+  for_slots(table, owner, [&](HeapTuple row) {
+    if (number_in(table, row) != free_slot)
+      update(table, heap_copytuple(row), free_slot, 0, {}, {});
     return true;
   });
+  table_close(table, NoLock);
 }
 
 void delete_leases(Oid schema, std::string_view name) {

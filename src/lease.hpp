@@ -14,6 +14,9 @@
 
 namespace kanthorq {
 
+// What a pull may return, and so what a lease may cover.
+inline constexpr int max_pull_size = 10'000;
+
 struct Positions {
   int64* values;
   std::size_t count;

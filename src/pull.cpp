@@ -3,6 +3,7 @@
 #include "delivery.hpp"
 #include "fault.hpp"
 #include "idle.hpp"
+#include "lease.hpp"
 #include "scope.hpp"
 #include "test_point.hpp"
 #include "time.hpp"
@@ -12,8 +13,6 @@
 namespace kanthorq {
 
 namespace {
-
-constexpr int max_pull_size = 10'000;
 
 // A pull that waits passes what is not the consumer's without writing anything, so that a stream
 // full of others' events costs no commit for each of them, up to so many rows: more would be looked

@@ -8,7 +8,7 @@ namespace bench {
 void drain(const Options& options) {
   const long until = options.number("until");
   Worker worker(options.text("consumer"), options.number("size"), "0",
-                options.text("rows", "no") == "yes");
+                options.text("rows", "no") == "yes", options.text("quick", "no") == "yes");
   long events = 0, empty = 0, pulls = 0;
   const Clock::time_point start = Clock::now();
   while (events < until) {

@@ -90,13 +90,20 @@ std::string literal(const std::string& text) {
   return quoted + '\'';
 }
 
-Worker::Worker(const std::string& consumer, long size, const std::string& wait, bool with_rows)
+std::string from_pull(const std::string& consumer, long size, const std::string& wait, bool quick) {
+  return std::string(" FROM ") +
+         (quick ? "set_config('synchronous_commit', 'off', true) AS quick, " : "") +
+         "kanthorq_pull(" + literal(consumer) + ", " + std::to_string(size) + ", " + literal(wait) +
+         ")";
+}
+
+Worker::Worker(const std::string& consumer, long size, const std::string& wait, bool with_rows,
+               bool quick)
     : with_rows_(with_rows) {
-  session_.prepare(
-      "pull", std::string("SELECT ") +
-                  (with_rows ? "lease, id, subject, body, metadata" : "count(*), max(lease)") +
-                  " FROM kanthorq_pull(" + literal(consumer) + ", " + std::to_string(size) + ", " +
-                  literal(wait) + ")");
+  session_.prepare("pull",
+                   std::string("SELECT ") +
+                       (with_rows ? "lease, id, subject, body, metadata" : "count(*), max(lease)") +
+                       from_pull(consumer, size, wait, quick));
   session_.prepare("ack", "SELECT kanthorq_ack(" + literal(consumer) + ", $1)");
 }
 

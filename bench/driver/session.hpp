@@ -71,10 +71,14 @@ struct Batch {
   std::string lease;
 };
 
+// What a pull selects from. Quick: its transaction's commit does not wait for the disk.
+std::string from_pull(const std::string& consumer, long size, const std::string& wait, bool quick);
+
 // A worker: pulls and acknowledges, one transaction each.
 class Worker {
  public:
-  Worker(const std::string& consumer, long size, const std::string& wait, bool with_rows = false);
+  Worker(const std::string& consumer, long size, const std::string& wait, bool with_rows = false,
+         bool quick = false);
   Batch pull();
   void ack(const Batch& batch) { session_.execute("ack", {batch.lease}); }
   Session& session() { return session_; }

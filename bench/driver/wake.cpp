@@ -44,8 +44,8 @@ std::vector<Pulled> consume(const Options& options, const std::atomic<bool>& fai
   const std::string consumer = literal(options.text("consumer"));
   const auto events = static_cast<std::size_t>(options.number("rate") * options.number("seconds"));
   Session session;
-  session.prepare("pull",
-                  "SELECT lease, id FROM kanthorq_pull(" + consumer + ", 100, wait => '10 s')");
+  session.prepare("pull", "SELECT lease, id" + from_pull(options.text("consumer"), 100, "10 s",
+                                                         options.text("quick", "no") == "yes"));
   session.prepare("ack", "SELECT kanthorq_ack(" + consumer + ", $1)");
   std::vector<Pulled> pulled;
   while (pulled.size() < events && !failed) {

@@ -54,8 +54,12 @@ class PositionReader {
     return true;
   }
 
+  // Whether next() has come to such a place.
+  constexpr bool is_damaged() const noexcept { return damaged_; }
+
  private:
   constexpr bool next_run() noexcept {
+    if (next_ == end_) return false;
     const auto room =
         static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max() - position_);
     std::uint64_t distance = 0;
@@ -63,6 +67,7 @@ class PositionReader {
     if (!number(distance) || !number(length) || distance == 0 || length == 0 || distance > room ||
         length - 1 > room - distance) {
       next_ = end_;
+      damaged_ = true;
       return false;
     }
     position_ += static_cast<std::int64_t>(distance) - 1;
@@ -85,14 +90,18 @@ class PositionReader {
   const unsigned char* end_;
   std::uint64_t left_ = 0;
   std::int64_t position_ = 0;
+  bool damaged_ = false;
 };
 
-constexpr std::size_t count_positions(const unsigned char* bytes, std::size_t size) noexcept {
+// How many there are. More than `most` where there are more, and where the bytes are no encoded
+// positions: a few bytes can stand for any number, so nobody should count on.
+constexpr std::size_t count_positions(const unsigned char* bytes, std::size_t size,
+                                      std::size_t most) noexcept {
   PositionReader reader(bytes, size);
   std::int64_t position = 0;
   std::size_t count = 0;
-  while (reader.next(position)) count++;
-  return count;
+  while (count <= most && reader.next(position)) count++;
+  return reader.is_damaged() ? most + 1 : count;
 }
 
 }  // namespace kanthorq

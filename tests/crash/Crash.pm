@@ -7,7 +7,8 @@ use Exporter 'import';
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes ();
-our @EXPORT = qw(after_crash all_points contents die_at is_clean wait_for_state);
+use KanthorQ;
+our @EXPORT = qw(all_points contents die_at is_clean wait_for_state);
 
 # The names of all points there are.
 sub all_points {
@@ -16,18 +17,6 @@ sub all_points {
         $points{$_} = 1 for slurp_file($file) =~ /KANTHORQ_TEST_POINT\("(\w+)"\)/g;
     }
     return sort keys %points;
-}
-
-# after_crash(node, body): runs the body, which makes the server crash, and returns its answer when
-# the server has started anew; not before, as it still takes connections for a moment.
-sub after_crash {
-    my ($node, $body) = @_;
-    my $checkpointer = "FROM pg_stat_activity WHERE backend_type = 'checkpointer'";
-    my $pid = $node->safe_psql('postgres', "SELECT pid $checkpointer");
-    my $answer = $body->();
-    $node->poll_query_until('postgres', "SELECT pid <> $pid $checkpointer")
-      or die 'the server did not come back';
-    return $answer;
 }
 
 # die_at(node, point, sql): runs the statements in a session that is killed at the point; true

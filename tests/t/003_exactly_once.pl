@@ -36,10 +36,8 @@ for my $steps ([ 'the pull', $pull ], [ 'the work', "$pull $work" ], [ 'the ack'
     my $session = open_session($node);
     my $pid = backend($session);
     ask($session, "BEGIN; $sql");
-    my $started = $node->safe_psql('postgres', 'SELECT pg_postmaster_start_time()');
-    kill 'KILL', $pid;
+    after_crash($node, sub { kill 'KILL', $pid });
     eval { close_session($session) };
-    $node->poll_query_until('postgres', 'SELECT true') or die 'the server did not come back';
     is(invoices(), '0|0', "killed after $after: nothing was done");
 }
 
@@ -56,9 +54,8 @@ for my $batch (1 .. 3) {
     $session = open_session($node);
     my $pid = backend($session);
     ask($session, "BEGIN; $pull $work $ack COMMIT;");
-    if ($batch == 2) { kill 'KILL', $pid }
+    if ($batch == 2) { after_crash($node, sub { kill 'KILL', $pid }) }
     close_session($session);
-    $node->poll_query_until('postgres', 'SELECT true') or die 'the server did not come back';
     is(invoices(), (10 * $batch) . '|' . (10 * $batch), "batch $batch was done once");
 }
 is($node->safe_psql('postgres', "SELECT count(*) FROM kanthorq_pull('invoices', 100)"), 0,

@@ -5,7 +5,7 @@ use warnings;
 use Exporter 'import';
 use IPC::Run ();
 use Time::HiRes ();
-our @EXPORT = qw(new_node open_session ask start_statement close_session wait_for);
+our @EXPORT = qw(after_crash new_node open_session ask start_statement close_session wait_for);
 
 # A server of its own with the extension, and with these lines in its configuration.
 sub new_node {
@@ -189,6 +189,18 @@ sub drain {
         return @ids if $batch eq '';
         push @ids, split /\n/, $batch;
     }
+}
+
+# after_crash(node, body): runs the body, which makes the server crash, and returns its answer when
+# the server has started anew; not before, as it still takes connections for a moment.
+sub after_crash {
+    my ($node, $body) = @_;
+    my $checkpointer = "FROM pg_stat_activity WHERE backend_type = 'checkpointer'";
+    my $pid = $node->safe_psql('postgres', "SELECT pid $checkpointer");
+    my $answer = $body->();
+    $node->poll_query_until('postgres', "SELECT pid <> $pid $checkpointer")
+      or die 'the server did not come back';
+    return $answer;
 }
 
 1;

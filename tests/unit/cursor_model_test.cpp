@@ -2,7 +2,7 @@
 // positions, stay open and end, in any order, also while a pull runs; a pull takes the steps that
 // docs/delivery.md gives it. Random histories of it, always the same ones, are checked for what a
 // consumer is promised.
-#include "core/cursor.hpp"
+#include "cursor_calls.hpp"
 
 #include <gtest/gtest.h>
 
@@ -14,34 +14,6 @@
 namespace kanthorq {
 
 namespace {
-
-using Txids = std::vector<std::uint64_t>;
-using Late = std::vector<LateWriter>;
-
-bool contains(const Txids& txids, std::uint64_t txid) {
-  return kanthorq::contains(txids.data(), txids.size(), txid);
-}
-
-bool is_of_open_writer(std::uint64_t txid, std::int64_t position, const Txids& writers,
-                       const Late& late, std::int64_t last_ceiling) {
-  return kanthorq::is_of_open_writer(txid, position, writers.data(), writers.size(), late.data(),
-                                     late.size(), last_ceiling);
-}
-
-std::int64_t ordered_ceiling(std::int64_t ceiling, const Txids& writers, const Late& late,
-                             std::int64_t last_ceiling) {
-  return kanthorq::ordered_ceiling(ceiling, writers.data(), writers.size(), late.data(),
-                                   late.size(), last_ceiling);
-}
-
-// `next` has the room that it must have and no more, for the address sanitizer.
-Late next_late(const Late& late, const Txids& writers, std::int64_t last_ceiling,
-               std::int64_t cursor) {
-  Late next(late.size() + writers.size());
-  next.resize(kanthorq::next_late(late.data(), late.size(), writers.data(), writers.size(),
-                                  last_ceiling, cursor, next.data()));
-  return next;
-}
 
 struct Random {
   std::mt19937_64 engine;

@@ -1,5 +1,5 @@
 // Owns the rules of core/cursor.hpp, case by case; cursor_model_test.cpp has them all together.
-#include "core/cursor.hpp"
+#include "cursor_calls.hpp"
 
 #include <gtest/gtest.h>
 
@@ -16,34 +16,6 @@ void PrintTo(const LateWriter& late, std::ostream* out) {
 }
 
 namespace {
-
-using Txids = std::vector<std::uint64_t>;
-using Late = std::vector<LateWriter>;
-
-bool contains(const Txids& txids, std::uint64_t txid) {
-  return kanthorq::contains(txids.data(), txids.size(), txid);
-}
-
-bool is_of_open_writer(std::uint64_t txid, std::int64_t position, const Txids& writers,
-                       const Late& late, std::int64_t last_ceiling) {
-  return kanthorq::is_of_open_writer(txid, position, writers.data(), writers.size(), late.data(),
-                                     late.size(), last_ceiling);
-}
-
-std::int64_t ordered_ceiling(std::int64_t ceiling, const Txids& writers, const Late& late,
-                             std::int64_t last_ceiling) {
-  return kanthorq::ordered_ceiling(ceiling, writers.data(), writers.size(), late.data(),
-                                   late.size(), last_ceiling);
-}
-
-// `next` has the room that it must have and no more, for the address sanitizer.
-Late next_late(const Late& late, const Txids& writers, std::int64_t last_ceiling,
-               std::int64_t cursor) {
-  Late next(late.size() + writers.size());
-  next.resize(kanthorq::next_late(late.data(), late.size(), writers.data(), writers.size(),
-                                  last_ceiling, cursor, next.data()));
-  return next;
-}
 
 TEST(Cursor, ATransactionIsFoundByItsId) {
   const Late late = {{7, 10, 20}, {5, 30, 40}, {9, 50, 60}};
