@@ -66,7 +66,7 @@ sub wait_for {
 
 # What servers that are copied, fail over and restore share: load that goes on beside the test.
 
-push @EXPORT, qw(new_primary new_standby start_script output_of finish_script stop_scripts committed_ids
+push @EXPORT, qw(new_primary new_standby start_script output_of finish_script stop_scripts running_scripts committed_ids
     publishing working drain expire_leases);
 
 # A server as new_node() makes it, that others can be copied from. `archiving`: it keeps its WAL for
@@ -103,6 +103,7 @@ sub start_script {
     my $file   = $node->basedir . '/script_' . ++$scripts;
     my $script = { out => "$file.out", err => "$file.err" };
     PostgreSQL::Test::Utils::append_to_file("$file.sql", $sql);
+    local $ENV{PGAPPNAME} = 'script';
     $script->{run} = IPC::Run::start(
         [ 'psql', '-XqAt', '-d', $node->connstr('postgres'), '-f', "$file.sql" ],
         '<', \'', '>', $script->{out}, '2>', $script->{err});
@@ -123,9 +124,12 @@ sub stop_scripts {
     my ($node, @scripts) = @_;
     $_->{run}->signal('TERM') for @scripts;
     my @errors = map { finish_script($_) } @scripts;
-    wait_for($node, q{SELECT count(*) = 0 FROM pg_stat_activity WHERE application_name = 'psql'});
+    wait_for($node, 'SELECT (' . running_scripts() . ') = 0');
     return join '', @errors;
 }
+
+# The query that counts the scripts that have not come to their end.
+sub running_scripts { return q{SELECT count(*) FROM pg_stat_activity WHERE application_name = 'script'} }
 
 # A publisher's script: transactions of one event and of three. Its ids are printed when the server
 # has said that they are committed.
