@@ -164,18 +164,22 @@ class Collector {
       if (settlement.answer == Answer::settled || settlement.answer == Answer::unknown)
         add_settlement(log, settlement, worker);
     for (const Change& change : log.changes)
-      for (const std::string& id : change.changed) {
-        const auto found = events_.by_id.find(id);
-        if (found != events_.by_id.end())
-          stories_[found->second].push_back({.did = change.cancel ? Did::cancel : Did::resume,
-                                             .client = worker,
-                                             .sent = change.sent,
-                                             .seen = change.done,
-                                             .done = change.done,
-                                             .lost = change.lost});
-        else if (!change.lost)
-          report_.fail(phantom, "cancelled or resumed: " + id);
-      }
+      for (const std::string& id : change.changed) add_change(change, id, worker);
+  }
+
+  // Where the answer was lost, these are the events that were asked for, with strangers among them.
+  void add_change(const Change& change, const std::string& id, int worker) {
+    const auto found = events_.by_id.find(id);
+    const bool is_known = found != events_.by_id.end();
+    if (change.lost && (!is_known || !wants(consumer_, *events_.events[found->second].event)))
+      return;
+    if (!is_known) return report_.fail(phantom, "cancelled or resumed: " + id);
+    stories_[found->second].push_back({.did = change.cancel ? Did::cancel : Did::resume,
+                                       .client = worker,
+                                       .sent = change.sent,
+                                       .seen = change.done,
+                                       .done = change.done,
+                                       .lost = change.lost});
   }
 
   void add_delivery(const Pull& pull, const Delivered& delivered, int worker) {
