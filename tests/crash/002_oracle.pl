@@ -3,7 +3,7 @@
 # is drained, and the oracle compares what each client saw: nothing lost, nothing invented, nothing
 # twice without a reason, all in order.
 #
-#   KANTHORQ_CRASH_STOPS   how often; 6 without it
+#   KANTHORQ_CRASH_STOPS   how often; 16 without it
 #   KANTHORQ_CRASH_SEED    what is done when, and what the clients try; without it another seed each
 #                          time, which is printed
 use strict;
@@ -16,7 +16,7 @@ use Time::HiRes qw(sleep);
 use KanthorQ;
 use Crash;
 
-my $stops = $ENV{KANTHORQ_CRASH_STOPS} // 6;
+my $stops = $ENV{KANTHORQ_CRASH_STOPS} // 16;
 my $seed  = $ENV{KANTHORQ_CRASH_SEED} // int rand 1_000_000;
 diag("seed $seed, $stops stops");
 srand $seed;
