@@ -4,12 +4,14 @@
 # behind it.
 
 suite_upgrade() {
-  local old
+  local old wanted=" ${KANTHORQ_UPGRADE_FROM:-} "
   build_once || return
   for ((old = 15; old < PG_MAJOR; old++)); do
     if [ -x "/usr/lib/postgresql/$old/bin/initdb" ] &&
       [ -e "/usr/include/postgresql/$old/server/postgres.h" ]; then
       upgrade_from "$old" || fail "the upgrade from $old could not be run to its end"
+    elif [[ $wanted == *" $old "* ]]; then
+      fail "there is no PostgreSQL $old to upgrade from"
     fi
   done
 }
@@ -48,12 +50,15 @@ upgrade_server() {
     -o "-p 50432" -w "$3"
 }
 
-# upgrade_tests file old: the file's lines are results.
+# upgrade_tests file old: the file's lines are results, as many as it says at its head.
 upgrade_tests() {
   local log=$WORK/log/upgrade.log status=0
   as_user psql -X -q -A -t -v ON_ERROR_STOP=1 -h "$WORK/socket" -p 50432 -U postgres -d postgres \
     -f "$WORK/src/tests/upgrade/$1" >"$log" 2>&1 </dev/null || status=$?
   sed "s/^\(not \)\{0,1\}ok - /&$2 to $PG_MAJOR: /" "$log"
   count "$(grep -c '^ok - ' "$log" || true)" "$(grep -c '^not ok - ' "$log" || true)" $status "$1"
+  if [ "$(grep -cE '^(not )?ok - ' "$log")" != "$(sed -n 's/^-- tests: //p' "$WORK/src/tests/upgrade/$1")" ]; then
+    fail "$1 has other results than it announces"
+  fi
   [ $status = 0 ]
 }

@@ -27,13 +27,14 @@ my $node = new_node(
     'max_prepared_transactions = 60', 'wal_level = replica', 'log_statement = none',
     'autovacuum = on', 'autovacuum_naptime = 1s', 'checkpoint_timeout = 30s');
 
-# The backends end when they see that the postmaster is gone; as long as one is left, no other
-# postmaster starts.
+# The server's other processes, which are all at home in its data directory, end when they see that the
+# postmaster is gone; as long as one is left, no other postmaster starts.
 sub kill_postmaster {
-    my @backends = split /\n/,
-      $node->safe_psql('postgres', 'SELECT pid FROM pg_stat_activity WHERE pid <> pg_backend_pid()');
+    my $home       = $node->data_dir;
+    my $postmaster = (split /\n/, slurp_file("$home/postmaster.pid"))[0];
     $node->kill9;
-    for my $pid (@backends) { sleep 0.02 while kill 0, $pid }
+    sleep 0.02 while kill(0, $postmaster) || grep { (readlink($_) // '') eq $home } glob '/proc/[0-9]*/cwd';
+    $node->start;
 }
 
 my $clients = q{FROM pg_stat_activity WHERE application_name = 'stress' AND state = 'active'};
@@ -50,12 +51,13 @@ sub kill_backend {
     });
 }
 
+# Every second time.
+my $immediate = [ 'pg_ctl stop -m immediate', sub { $node->stop('immediate'); $node->start } ];
 my @ways = (
-    [ 'pg_ctl stop -m immediate', sub { $node->stop('immediate'); $node->start } ],
     [ 'kill -9 of a publisher', sub { kill_backend('kanthorq_publish|^INSERT|^COPY|^COMMIT|PREPARE') } ],
     [ 'kill -9 of a worker', sub { kill_backend('kanthorq_(pull|ack|nack|extend|cancel|resume)') } ],
-    [ 'kill -9 of the postmaster', sub { kill_postmaster(); $node->start } ],
-    [ 'pg_ctl stop -m immediate', sub { $node->stop('immediate'); $node->start } ],
+    [ 'kill -9 of who creates and drops', sub { kill_backend('kanthorq_(stream|consumer)_(create|drop)') } ],
+    [ 'kill -9 of the postmaster', \&kill_postmaster ],
     [
         'pg_terminate_backend of every other client',
         sub { $node->safe_psql('postgres', "SELECT pg_terminate_backend(pid) $clients AND pid % 2 = 0") }
@@ -72,7 +74,8 @@ my $stress = IPC::Run::start(
     '<', \$input, '>', \$output, '2>&1', IPC::Run::timeout(1800));
 $stress->pump until $output =~ /^# running$/m;
 for my $number (1 .. $stops) {
-    my ($what, $do) = @{ $ways[ $number <= @ways ? $number - 1 : rand @ways ] };
+    my $other = $number / 2;  # each once, then any
+    my ($what, $do) = @{ $number % 2 ? $immediate : $ways[ $other <= @ways ? $other - 1 : rand @ways ] };
     my $pause = 0.3 + rand 2.2;
     sleep $pause;
     note(sprintf '%d, %.2f s later: %s', $number, $pause, $what);

@@ -25,6 +25,7 @@
 //   - oracle.cpp   lost, phantom and altered events; the tables and views in the end
 //   - founder.cpp  streams and consumers that were created and dropped meanwhile
 // Prints a line for each check, and exits with 1 where one of them fails.
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <ctime>
@@ -62,6 +63,8 @@ Options parse(int count, char** words) {
 }
 
 constexpr const char* clean_run = "no client met an error that nobody expected";
+constexpr const char* busy = "there was something of everything";
+constexpr const char* connected = "no connection is lost where nobody ends any";
 constexpr const char* drained = "every consumer comes to an end";
 
 template <typename Body>
@@ -110,7 +113,7 @@ void drain_all(World& world, Report& report) {
   }
 }
 
-void summarize(const World& world, const Register& events, int seconds) {
+void summarize(const World& world, const Register& events, int seconds, Report& report) {
   std::size_t transactions = 0, committed = 0, pulls = 0, empty = 0, deliveries = 0, in_vain = 0;
   std::size_t again = 0, settled = 0, refused = 0, undone = 0, cancelled = 0, resumed = 0;
   for (const PublisherLog& log : world.publishers) transactions += log.transactions.size();
@@ -140,6 +143,10 @@ void summarize(const World& world, const Register& events, int seconds) {
       empty, deliveries, again, in_vain, settled, refused, undone, cancelled, resumed,
       world.tally.deadlocks, world.tally.serialization_failures, world.tally.lost,
       world.lost.load());
+  report.check(busy);
+  const std::size_t least = std::min({committed, deliveries, again, settled, cancelled, resumed,
+                                      static_cast<std::size_t>(world.tally.prepared)});
+  if (least == 0) report.fail(busy, "something was never done, see above");
 }
 
 bool run(const Options& options) {
@@ -174,7 +181,11 @@ bool run(const Options& options) {
   check_founded(world, client, report);
   report.check(clean_run);
   for (const std::string& surprise : world.tally.surprises) report.fail(clean_run, surprise);
-  summarize(world, events, seconds);
+  if (options.seconds > 0) {
+    report.check(connected);
+    if (world.tally.lost > 0) report.fail(connected, std::to_string(world.tally.lost));
+  }
+  summarize(world, events, seconds, report);
   return report.print();
 }
 

@@ -136,9 +136,9 @@ struct Tally {
   int deadlocks = 0, serialization_failures = 0, prepared = 0, lost = 0;
 
   void surprise(const std::string& what);
-  // An error that there may be: a deadlock, a serialization failure, a lost connection. False
-  // where it is none of them.
-  bool forgive(const SqlError& error);
+  // An error that there may be: a serialization failure, a lost connection, and among workers a
+  // deadlock. False where it is none of them.
+  bool forgive(const SqlError& error, bool may_deadlock = false);
 };
 
 struct World {

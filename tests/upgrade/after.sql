@@ -1,3 +1,4 @@
+-- tests: 50
 -- What must be so behind the upgrade, of what before.sql made.
 SET client_min_messages = warning;
 

@@ -1,3 +1,4 @@
+-- tests: 15
 -- What there is before the upgrade: consumers in every state that outlives a server, on a stream
 -- into which two prepared transactions published: one committed behind the cursors, one rolled back.
 -- What must be so behind it, in after.sql, is told from the table "delivery", which has every event
