@@ -27,6 +27,7 @@ CLUSTER_DROPIN_DIR=   # its directory, if that is temporary too
 SERVER_RUNS=no        # yes: as_user tells clients where the server is
 MAKE_FLAGS=()         # further arguments of the make that builds the library
 PG_CTL_FLAGS=()       # further arguments of the pg_ctl that starts them
+PG_CTL_SECONDS=60     # how long starting and stopping one may take
 
 die() {
   printf '%s: %s\n' "${0##*/}" "$*" >&2
@@ -235,19 +236,34 @@ start_through() {
   as_user tee "$WORK/postgres" >/dev/null <<<"#!/bin/sh
 exec $* '$program' \"\$@\""
   as_user chmod 755 "$WORK/postgres"
-  PG_CTL_FLAGS=(-p "$WORK/postgres" -t 300)
+  PG_CTL_FLAGS=(-p "$WORK/postgres")
+  PG_CTL_SECONDS=300
 }
 
 # From here on the library is built with the address and undefined behaviour sanitizers, and the
-# server has their runtime; what it reports goes to WORK/log/sanitizer.* and ends the backend, as a
-# crash does.
+# server has their runtime; what it reports goes to WORK/log/sanitizer.* or, where the behaviour is
+# undefined, to the server's log, and ends the backend, as a crash does. Needs WORK.
 use_sanitizers() {
   local flags="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
-  MAKE_FLAGS=("CC=gcc $flags" "CXX=g++ $flags")
-  # Not asked for leaks: what the server allocates, it leaves to the end of the process.
-  start_through env "LD_PRELOAD=$(readlink -f "$(gcc -print-file-name=libasan.so)")" \
-    "ASAN_OPTIONS=detect_leaks=0:abort_on_error=1:log_path=$WORK/log/sanitizer" \
-    "UBSAN_OPTIONS=print_stacktrace=1:abort_on_error=1:log_path=$WORK/log/sanitizer"
+  local options=print_stacktrace=1:abort_on_error=1:log_path=$WORK/log/sanitizer
+  local runtime first=$WORK/sanitizer-first.so
+  runtime=$(readlink -f "$(gcc -print-file-name=libasan.so)") || return
+  # PG_CPPFLAGS stand behind the server's own flags, of which -fwrapv would make every overflow defined.
+  MAKE_FLAGS=("CC=gcc $flags" "CXX=g++ $flags" PG_CPPFLAGS=-fno-wrapv)
+  # The server is not built with them, so that nothing makes the runtime start before the libraries
+  # that the server is linked with: a constructor of libgpg-error calls bindtextdomain, which
+  # allocates while it has a lock of glibc; the runtime would start there and want the lock, too, for
+  # the text of an error, which leaves the lock broken and the server waiting for it. So a library
+  # of which the loader runs the constructor before any other's starts it. It has the other runtime's
+  # options, too, which that would look for where the server has written its process title by then.
+  as_user gcc -xc -shared -fPIC -Wl,-z,initfirst "-DOPTIONS=\"$options\"" -o "$first" - <<<'
+void __asan_init(void);
+const char *__ubsan_default_options(void) { return OPTIONS; }
+__attribute__((constructor)) static void start_first(void) { __asan_init(); }' || return
+  # Not asked for leaks: what the server allocates, it leaves to the end of the process. Nor to keep
+  # locals elsewhere to find uses after return: the server measures its stack by their addresses.
+  start_through env "LD_PRELOAD=$runtime:$first" \
+    "ASAN_OPTIONS=$options:detect_leaks=0:detect_stack_use_after_return=0"
 }
 
 # link_all directory root [find's conditions]: links from the same directory below root.
@@ -283,7 +299,7 @@ log_line_prefix = '%m [%p] %q%a '
 $(printf '%s\n' "$@")
 CONF
   if ! quietly start pg_ctl -D "$WORK/data" -l "$WORK/log/server.log" \
-    "${PG_CTL_FLAGS[@]}" -w start; then
+    "${PG_CTL_FLAGS[@]}" -t "$PG_CTL_SECONDS" -w start; then
     cat "$WORK/log/server.log" >&2
     return 1
   fi
@@ -299,7 +315,7 @@ stop_servers() {
   mapfile -t files <<<"$(find "$WORK" -name postmaster.pid 2>/dev/null)"
   for file in "${files[@]}"; do
     [ -n "$file" ] || continue
-    as_user pg_ctl -D "${file%/*}" -m "${1:-fast}" -w stop </dev/null >/dev/null 2>&1 ||
+    as_user pg_ctl -D "${file%/*}" -m "${1:-fast}" -t "$PG_CTL_SECONDS" -w stop </dev/null >/dev/null 2>&1 ||
       as_user pg_ctl -D "${file%/*}" -m immediate -w stop </dev/null >/dev/null 2>&1 || true
   done
 }
@@ -309,7 +325,7 @@ stop_servers() {
 unwanted_lines() {
   local signals='[0-9]+'
   if [ "$1" = yes ]; then signals='([1-8]|[1-9][0-9]+)'; fi
-  grep -E -e 'PANIC: |TRAP: ' -e 'WARNING: .*(leak|still active|was not closed|non-empty SPI stack|own a lock)' \
+  grep -E -e 'PANIC: |TRAP: |runtime error: |Sanitizer' -e 'WARNING: .*(leak|still active|was not closed|non-empty SPI stack|own a lock)' \
     -e "was terminated by signal $signals\b" "$2"
 }
 
