@@ -89,6 +89,16 @@ SELECT event_id, state, attempt_count FROM kanthorq_tasks('pull_expired');
 SELECT events FROM pg_temp.pull('pull_expired', 2);
 SELECT events FROM pg_temp.pull('pull_expired', 2);
 SELECT events FROM pg_temp.pull('pull_expired', 2);
+-- The lease that ran out first comes first, not the older one.
+SELECT name FROM kanthorq_consumer_create('pull_ran_out', 'pull_order');
+SELECT lease AS first_lease FROM pg_temp.pull('pull_ran_out', 1) \gset
+SELECT lease AS second_lease FROM pg_temp.pull('pull_ran_out', 1) \gset
+SELECT kanthorq_extend('pull_ran_out', :second_lease, '1 ms') IS NOT NULL AS shortened;
+SELECT pg_temp.clock_moves_on();
+SELECT kanthorq_extend('pull_ran_out', :first_lease, '1 ms') IS NOT NULL AS shortened;
+SELECT pg_temp.clock_moves_on();
+SELECT events FROM pg_temp.pull('pull_ran_out', 1);
+SELECT events FROM pg_temp.pull('pull_ran_out', 1);
 SELECT kanthorq_stream_drop('pull_order', confirm => 'pull_order');
 
 -- What is the consumer's: some include matches, no exclude does, and the metadata contains the object.

@@ -1,6 +1,8 @@
 -- Waiting for something to pull, within a pull and with CALL kanthorq_wait().
 
 \set SHOW_CONTEXT never
+-- A wait that nothing ends is an error, and not a test without an end.
+SET statement_timeout = '3 min';
 -- Did it take at least so long since the clock was started? No test asks for at most.
 -- (The last millisecond may be cut, for times are whole ones.)
 CREATE TEMPORARY TABLE clock AS SELECT clock_timestamp() AS started;

@@ -291,7 +291,9 @@ void require_position_not_set_back(const Pull& pull) {
 void run(Pull& pull) {
   pull.ceiling = last_position(pull.stream.position_sequence);
   require_position_not_set_back(pull);
+  KANTHORQ_TEST_POINT("pull_ceiling");
   pull.writers = open_writers(pull.stream.relation);
+  KANTHORQ_TEST_POINT("pull_writers");
   pull.snapshot = RegisterSnapshot(GetLatestSnapshot());
   KANTHORQ_TEST_POINT("pull_snapshot");
   deliver_expired(pull);

@@ -137,8 +137,8 @@ scenario(
     run => q{SELECT string_agg(convert_from(body, 'UTF8') || attempt, ' ' ORDER BY position)
              FROM kanthorq_pull('worker', 100)},
     at => [
-        qw(pull_locked pull_snapshot pull_collected_again pull_collected pull_collected:2 pull_freed
-          pull_freed:2 pull_retried pull_late pull_lease pull_place)
+        qw(pull_locked pull_ceiling pull_writers pull_snapshot pull_collected_again pull_collected
+          pull_collected:2 pull_freed pull_freed:2 pull_retried pull_late pull_lease pull_place)
     ],
     answer => 'refused3 a2 b2 due2 late1 new1',
     after  => [

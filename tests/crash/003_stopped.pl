@@ -28,28 +28,7 @@ sub pulled {
         FROM batch, ack});
 }
 
-# A session, and the process that serves it.
-sub session_and_process {
-    my $session = open_session($node);
-    my ($pid) = ask($session, 'SELECT pg_backend_pid()') =~ /(\d+)/;
-    return ($session, $pid);
-}
-
-# Starts the statement, which stops its process at the point.
-sub stop_at {
-    my ($session, $pid, $point, $sql) = @_;
-    ask($session, "LOAD 'kanthorq'; SET kanthorq.test_point = '$point:1:stop'");
-    start_statement($session, $sql);
-    wait_for_state($pid, 'T');
-}
-
-sub go_on {
-    my ($session, $pid) = @_;
-    kill 'CONT', $pid;
-    return ask($session, q{SET kanthorq.test_point = ''});
-}
-
-my ($session, $pid) = session_and_process();
+my ($session, $pid) = session_and_process($node);
 for my $point (qw(publish_position publish_heap publish_end)) {
     stop_at($session, $pid, $point, publish('held_up'));
     $node->safe_psql('postgres', publish('another'));
@@ -71,7 +50,7 @@ is(pulled('worker'),   '',         'its event never comes');
 is(pulled('in_order'), 'another1', 'and an ordered consumer goes on without it');
 
 # A worker whose process stands still past its lease.
-($session, $pid) = session_and_process();
+($session, $pid) = session_and_process($node);
 $node->safe_psql('postgres', publish('slow'));
 my ($lease) = ask($session,
     q{SELECT lease FROM kanthorq_pull('worker', visibility_timeout => '1 ms')}) =~ /(\d+)/;

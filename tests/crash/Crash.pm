@@ -8,7 +8,8 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes ();
 use KanthorQ;
-our @EXPORT = qw(all_points contents die_at is_clean wait_for_state);
+our @EXPORT =
+  qw(all_points contents die_at go_on is_clean session_and_process stop_at wait_for_state);
 
 # The names of all points there are.
 sub all_points {
@@ -68,6 +69,29 @@ sub wait_for_state {
         Time::HiRes::usleep(10_000);
     }
     die "process $pid never came into state $state";
+}
+
+# A session, and the process that serves it.
+sub session_and_process {
+    my ($node) = @_;
+    my $session = open_session($node);
+    my ($pid) = ask($session, 'SELECT pg_backend_pid()') =~ /(\d+)/;
+    return ($session, $pid);
+}
+
+# Starts the statement, which stops its process at the point.
+sub stop_at {
+    my ($session, $pid, $point, $sql) = @_;
+    ask($session, "LOAD 'kanthorq'; SET kanthorq.test_point = '$point:1:stop'");
+    start_statement($session, $sql);
+    wait_for_state($pid, 'T');
+}
+
+# Lets it go on, and returns what the statement answers.
+sub go_on {
+    my ($session, $pid) = @_;
+    kill 'CONT', $pid;
+    return ask($session, q{SET kanthorq.test_point = ''});
 }
 
 1;

@@ -38,7 +38,11 @@ class Lease:
     number: int
     fresh: list
     again: list
-    expired: bool = False
+    ran_out: int | None = None  # the order in which leases ran out, None before
+
+    @property
+    def expired(self):
+        return self.ran_out is not None
 
 
 class Consumer:
@@ -64,7 +68,7 @@ class Consumer:
         other = object.__new__(Consumer)
         other.__dict__.update(self.__dict__)
         other.definition = dict(self.definition)
-        other.slots = [s and Lease(s.number, list(s.fresh), list(s.again), s.expired) for s in self.slots]
+        other.slots = [s and Lease(s.number, list(s.fresh), list(s.again), s.ran_out) for s in self.slots]
         other.tasks = {p: Task(**{**t.__dict__, "errors": list(t.errors)}) for p, t in self.tasks.items()}
         other.ended_leases = list(self.ended_leases)
         other.owed = set(self.owed)
@@ -86,6 +90,9 @@ class Consumer:
 
     def leases(self):
         return [lease for lease in self.slots if lease]
+
+    def expired_leases(self):
+        return [lease for lease in self.leases() if lease.expired]
 
     def lease(self, number):
         for lease in self.leases():
@@ -178,9 +185,9 @@ class Consumer:
             if task.state == "retryable" and len(rows) < size and self.start_attempt(task):
                 deliver(position, task.attempts, again)
 
-        for slot, lease in enumerate(self.slots):
-            if lease is None or not lease.expired or len(rows) >= size:
-                continue
+        for lease in sorted(self.expired_leases(), key=lambda lease: lease.ran_out):
+            if len(rows) >= size:
+                break
             for position in lease.again:
                 task = self.tasks.get(position)
                 if task and stream.event_at(position, transaction):
@@ -192,7 +199,7 @@ class Consumer:
                 if event:
                     task = self.tasks[position] = Task(event.id, event.subject, attempts=1, attempted=True)
                     redeliver(position, task)
-            self.end_lease(slot)
+            self.end_lease(self.slots.index(lease))
 
         for position in pick_due(self, size - len(rows)):
             task = self.tasks[position]
@@ -248,6 +255,10 @@ class Consumer:
                 self.slots[slot] = lease
                 return
         self.slots.append(lease)
+
+    def run_out(self, lease):
+        """Later than all others, also where it had run out before."""
+        lease.ran_out = 1 + max((other.ran_out for other in self.expired_leases()), default=0)
 
     def end_lease(self, slot):
         self.ended_leases.append(self.slots[slot].number)

@@ -57,7 +57,9 @@ def pull(test):
     if rows:
         number = rows[0][0]
         lease = consumer.lease(0)
-        lease.number, lease.expired = number, expires
+        lease.number = number
+        if expires:
+            consumer.run_out(lease)
         if number in consumer.ended_leases:
             expect_same("a lease number that was never there before", None, number)
 
@@ -153,7 +155,9 @@ def extend(test):
     if not refused:
         if by == "1 ms":
             time.sleep(0.003)
-        lease.expired = by == "1 ms"
+            consumer.run_out(lease)
+        else:
+            lease.ran_out = None
 
 
 # Single events

@@ -1,0 +1,111 @@
+# The order of the steps on which exact delivery rests (docs/delivery.md): a pull or a publisher is stopped
+# between any two of them, and what is committed meanwhile is delivered all the same, once.
+#
+# A pull reads the ceiling, then who is writing, then what is committed. In any other order a transaction that
+# publishes or commits between two of the steps would be passed by the cursor and forgotten. A publisher has
+# an id before it has a position, and its lock from before that to its end; otherwise a pull that passes the
+# position would not know of it.
+use strict;
+use warnings;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use KanthorQ;
+use Crash;
+
+my $node = new_node('steps');
+$node->safe_psql('postgres', q{
+    SELECT kanthorq_stream_create('orders');
+    SELECT kanthorq_consumer_create('worker', 'orders');
+    SELECT kanthorq_consumer_create('in_order', 'orders', ordered => true)});
+my ($puller, $puller_pid)       = session_and_process($node);
+my ($publisher, $publisher_pid) = session_and_process($node);
+
+sub publish { return "SELECT length(kanthorq_publish('orders', 'order.created', '$_[0]'))" }
+sub pull    { return "SELECT convert_from(body, 'UTF8') FROM kanthorq_pull('$_[0]')" }
+
+# The events that a consumer gets, in the order in which they come, until none does.
+sub rest_of {
+    my ($consumer) = @_;
+    my @events;
+    while ((my $batch = $node->safe_psql('postgres', pull($consumer))) ne '') {
+        push @events, split /\n/, $batch;
+    }
+    return @events;
+}
+
+# The first position after a checkpoint, and then one in 33, is written to the WAL, which gives the
+# transaction an id whether or not it asked for one. So this one is taken before.
+sub take_first_position {
+    $node->safe_psql('postgres', publish('first'));
+    rest_of($_) for qw(worker in_order);
+}
+
+# Where an event was lost or came early, a later pull has nothing to stop at.
+sub is_passing { return Test::More->builder->is_passing }
+
+my @pull_steps = qw(pull_locked pull_ceiling pull_writers pull_snapshot pull_late pull_lease);
+for my $consumer (qw(worker in_order)) {
+    for my $point (@pull_steps) {
+        last unless is_passing();
+        my $what = "$consumer stopped at $point";
+
+        # One that publishes after the pull has begun, and is still open when the pull goes on; another
+        # one commits behind it.
+        $node->safe_psql('postgres', publish('before'));
+        stop_at($puller, $puller_pid, $point, pull($consumer));
+        ask($publisher, 'BEGIN; ' . publish('open'));
+        $node->safe_psql('postgres', publish('behind'));
+        my @events = split /\n/, go_on($puller, $puller_pid);
+        push @events, split /\n/, $node->safe_psql('postgres', pull($consumer));
+        ask($publisher, 'COMMIT');
+        push @events, rest_of($consumer);
+        is("@events", $consumer eq 'worker' ? 'before behind open' : 'before open behind',
+            "$what: what is published meanwhile comes when it is committed, once") or last;
+
+        # One that has published before, and commits while the pull stands still.
+        ask($publisher, 'BEGIN; ' . publish('open'));
+        $node->safe_psql('postgres', publish('behind'));
+        if ($consumer eq 'worker' || $point ne 'pull_lease') {
+            stop_at($puller, $puller_pid, $point, pull($consumer));
+            ask($publisher, 'COMMIT');
+            @events = (split(/\n/, go_on($puller, $puller_pid)), rest_of($consumer));
+        } else {
+            ask($publisher, 'COMMIT');  # there is nothing for it to lease before
+            @events = rest_of($consumer);
+        }
+        is(
+            join(' ', $consumer eq 'worker' ? reverse sort @events : @events),
+            'open behind', "$what: what is committed meanwhile comes, once");
+        rest_of($_) for qw(worker in_order);
+    }
+}
+
+# A publisher that has its positions, and is not done.
+my %ways = (
+    one     => [ 'publish_position', publish('stopped') ],
+    several => [ 'publish_heap',     q{SELECT kanthorq_publish_many('orders', '{a,b}', '{stopped,too}')} ],
+    skip    => [
+        'publish_position',
+        q{SELECT kanthorq_publish('orders', 'a', 'stopped', id => '01JD0000000000000000000001',
+            on_duplicate => 'skip')}
+    ],
+    end => [ 'publish_end', publish('stopped') ],
+);
+for my $way (sort keys %ways) {
+    last unless is_passing();
+    my ($point, $sql) = @{ $ways{$way} };
+    take_first_position();
+    stop_at($publisher, $publisher_pid, $point, $sql);
+    $node->safe_psql('postgres', publish('behind'));
+    is(join(' ', rest_of('worker')),   'behind', "publisher stopped, $way: what comes behind it is delivered");
+    is(join(' ', rest_of('in_order')), '',       "$way: but not in strict order");
+    go_on($publisher, $publisher_pid);
+    my $late = $way eq 'several' ? 'stopped too' : 'stopped';
+    is(join(' ', rest_of('worker')),   $late,          "$way: and then what it published, once");
+    is(join(' ', rest_of('in_order')), "$late behind", "$way: in its place");
+}
+
+close_session($_) for $puller, $publisher;
+$node->stop;
+done_testing();
