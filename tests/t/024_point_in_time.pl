@@ -20,9 +20,10 @@ $primary->backup('base');
 
 # The moment: three events are leased, and the load goes on.
 my $lease = $primary->safe_psql('postgres', q{SELECT max(lease) FROM kanthorq_pull('holder', 3)});
-my $early = $primary->safe_psql('postgres', 'SELECT max(position) FROM kanthorq_stream_orders');
+my $early = $primary->safe_psql('postgres',
+    q{SELECT '(''' || string_agg(id, ''', ''') || ''')' FROM kanthorq_stream_orders});
 my $digest = "SELECT count(*), md5(string_agg(events::text, '' ORDER BY position))
-              FROM kanthorq_stream_orders AS events WHERE position <= $early";
+              FROM kanthorq_stream_orders AS events WHERE id IN $early";
 my $publisher = open_session($primary);
 my ($open) = ask($publisher, q{BEGIN; SELECT kanthorq_publish('orders', 'order.paid', '')}) =~ /(\w{26})/;
 $primary->safe_psql('postgres', "SELECT pg_create_restore_point('leased')");

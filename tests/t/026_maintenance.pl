@@ -25,7 +25,10 @@ wait_for($node, 'SELECT count(*) > 100 FROM done');
 
 my @tables = qw(kanthorq_stream_orders kanthorq_consumer_worker kanthorq_delivery_state
     kanthorq_delivery_lease kanthorq_stream_registry kanthorq_consumer_registry);
+my $progress = '(SELECT count(*) FROM done) > %s AND (SELECT max(position) FROM kanthorq_stream_orders) > %s';
 for my $table (@tables) {
+    my @before = split /\|/, $node->safe_psql('postgres',
+        'SELECT (SELECT count(*) FROM done), max(position) FROM kanthorq_stream_orders');
     my $index = $node->safe_psql('postgres',
         "SELECT indexrelid::regclass FROM pg_index WHERE indrelid = '$table'::regclass AND indisprimary");
     my $errors = '';
@@ -42,6 +45,7 @@ for my $table (@tables) {
         $errors .= $error;
     }
     is($errors, '', "$table is rewritten in every way");
+    wait_for($node, 'SELECT ' . sprintf $progress, @before);  # the load goes on
 }
 is($node->safe_psql('postgres', running_scripts()), @publishers + @workers, 'the load went on all the time');
 is(stop_scripts($node, @publishers, @workers), '', 'and nobody had an error');

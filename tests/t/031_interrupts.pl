@@ -25,6 +25,7 @@ $node->safe_psql('postgres', q{
         kanthorq_consumer_create('still', 'orders', includes => '{still.*}', visibility_timeout => '1 hour');
     SELECT kanthorq_consumer_create('idle', 'trimmed', includes => '{nothing}', start_at => 'new');
     CREATE TABLE held (lease bigint, ids text[]);
+    CREATE TABLE delivered (id text PRIMARY KEY);
     -- Events that come 500 at a time, or not at all.
     CREATE FUNCTION batch(stream text, subject text) RETURNS bigint LANGUAGE sql AS $$
         SELECT cardinality(kanthorq_publish_many(stream, array_fill(subject, '{500}'), array_fill(''::bytea, '{500}')))
@@ -47,8 +48,8 @@ $node->safe_psql('postgres', q{
     CREATE TABLE published AS SELECT array_agg(id) AS ids FROM kanthorq_stream_orders});
 
 # What is called. before: run first, uninterrupted. holder: what somebody else has done in a transaction that is
-# open, so that the call waits for a lock. endless: the call where nobody can hold it up, so that it does not
-# end by itself. alone: not in a transaction block. Behind a comma: another way to call the function. Whatever of
+# open, so that the call waits for a lock. endless: the call so often or so long that it does not end by itself.
+# alone: not in a transaction block. Behind a comma: another way to call the function. Whatever of
 # it can be half done, %halves looks for.
 my $fresh = q{SELECT kanthorq_stream_drop('fresh', 'fresh'); };
 my $some_ids = q{(SELECT array_agg(id) FROM
@@ -100,6 +101,7 @@ $cases{'kanthorq_publish_many(text,text[],bytea[],jsonb[],text[],bigint[],text)'
 my $timestamps = 'timestamp with time zone,timestamp with time zone';
 $cases{'kanthorq_event_get(text,text)'} = {
     repeated(q{(SELECT id FROM kanthorq_event_get('orders', ((SELECT ids FROM published))[1 + i % 500]))}, 500),
+    holder => 'LOCK TABLE kanthorq_stream_orders',
 };
 $cases{"kanthorq_events(text,text,text,$timestamps,integer,jsonb)"} = {
     run => q{SELECT count(*) FROM generate_series(1, 5),
@@ -108,6 +110,7 @@ $cases{"kanthorq_events(text,text,text,$timestamps,integer,jsonb)"} = {
 };
 $cases{'kanthorq_events_by_subject(text,text,text,text,integer)'} = {
     repeated(q{(SELECT count(*) FROM kanthorq_events_by_subject('orders', 'still.>', size => 900 + i % 100))}, 5),
+    holder => 'LOCK TABLE kanthorq_stream_orders',
 };
 $cases{'kanthorq_event_remove(text,text[])'} = {
     before => q{SELECT kanthorq_stream_trim('trimmed', '7ZZZZZZZZZZZZZZZZZZZZZZZZZ', 'trimmed', true);
@@ -136,11 +139,12 @@ $cases{'kanthorq_consumer_seek(text,text,text)'} = {
     holder => q{SELECT count(*) FROM kanthorq_pull('fresh')},
 };
 $cases{'kanthorq_pull(text,integer,interval,interval)'} = {
-    before => q{SELECT batch('orders', 'a')}, run => q{SELECT count(*) FROM kanthorq_pull('worker', 2000)},
+    before => q{SELECT batch('orders', 'a')},
+    run    => q{INSERT INTO delivered SELECT id FROM kanthorq_pull('worker', 2000) ON CONFLICT DO NOTHING},
     holder => q{SELECT count(*) FROM kanthorq_pull('worker', 1)},
 };
 $cases{'kanthorq_pull(text,integer,interval,interval), waiting'} = {
-    run => q{SELECT count(*) FROM kanthorq_pull('idle', wait => '50 ms')},
+    run => q{SELECT count(*) FROM kanthorq_pull('idle', wait => '50 ms')}, holder => 'LOCK TABLE kanthorq_stream_trimmed',
     endless => q{SELECT count(*) FROM kanthorq_pull('idle', wait => '1 hour')},
 };
 $cases{'kanthorq_ack(text,bigint,text[])'} = {
@@ -173,20 +177,23 @@ $cases{'kanthorq_task_state(text,text)'} = {
 $cases{'kanthorq_tasks(text,text,integer)'} = {
     before => "SELECT kanthorq_cancel('still', $some_ids)",
     repeated(q{(SELECT count(*) FROM kanthorq_tasks('still', size => 900 + i % 100))}, 5),
+    holder => 'LOCK TABLE kanthorq_consumer_still',
 };
 $cases{'kanthorq_wait(text,interval)'} = {
     before => q{SELECT count(*) FROM kanthorq_pull('idle')},  # there is something that is not for it
-    run => q{CALL kanthorq_wait('idle', '50 ms')}, alone => 1,
+    run => q{CALL kanthorq_wait('idle', '50 ms')}, alone => 1, holder => 'LOCK TABLE kanthorq_stream_trimmed',
     endless => q{CALL kanthorq_wait('idle', '1 hour')},
 };
 $cases{'kanthorq_horizon(text)'} = {
     run    => q{SELECT count(*) FROM generate_series(1, 50), kanthorq_horizon('orders')},
     holder => 'LOCK TABLE kanthorq_stream_orders',
 };
-$cases{"kanthorq_$_->[0]_status(text)"} =
-    { repeated("(SELECT count(*) FROM kanthorq_$_->[0]_status(left('$_->[1]', 9 + i % 2)))", 500) }
-    for [ 'stream', 'orders' ], [ 'consumer', 'still' ];
+$cases{"kanthorq_$_->[0]_status(text)"} = {
+    repeated("(SELECT count(*) FROM kanthorq_$_->[0]_status(left('$_->[1]', 9 + i % 2)))", 100),
+    holder => "LOCK TABLE kanthorq_$_->[0]_$_->[1]",
+} for [ 'stream', 'orders' ], [ 'consumer', 'still' ];
 $cases{'kanthorq_txid(text)'} = {
+    holder => 'LOCK TABLE kanthorq_stream_orders IN SHARE MODE',
     map { my ($key, $times) = @$_;
         $key => "INSERT INTO kanthorq_stream_orders (subject, body) SELECT 'a', '' FROM generate_series(1, $times)" }
         [ run => 500 ], [ endless => 10_000_000 ],
@@ -266,8 +273,8 @@ sub start {
 
 # Waits until the call waits for the holder, or has begun.
 sub wait_for_call {
-    my ($name) = @_;
-    my $is_there = $cases{$name}{holder} ? q{wait_event_type = 'Lock'} : q{state = 'active'};
+    my ($name, $place) = @_;
+    my $is_there = $place eq 'holder' ? q{wait_event_type = 'Lock'} : q{state = 'active'};
     my $deadline = time + 60;
     until (ask($helper, "SELECT $is_there FROM pg_stat_activity WHERE pid = $pid") eq "t\n") {
         $session->{run}->pump_nb;
@@ -275,13 +282,18 @@ sub wait_for_call {
     }
 }
 
-# A call, interrupted once: surely, as it waits for the holder or is endless, or at a random moment. Notes what is
-# wrong then.
+# What is wrong with what is there, and with the session when it is in no transaction.
+sub found {
+    return ask($helper, "$halves UNION ALL SELECT 'it still has a lock: ' || mode FROM pg_locks WHERE pid = $pid");
+}
+
+# A call, interrupted once: surely, at the place "holder", as it waits for that, or "endless"; or at a random moment.
+# Notes what is wrong then; whether it was hit.
 sub interrupt {
     my ($name, $way, $surely) = @_;
     my $case = $cases{$name};
-    my $holder_sql = $surely && $case->{holder};
-    my $call = $surely && !$holder_sql ? $case->{endless} : $case->{run};
+    my $holder_sql = $surely && $surely eq 'holder' && $case->{holder};
+    my $call = $case->{ $surely && $surely eq 'endless' ? 'endless' : 'run' };
     my $in_transaction = !$case->{alone} && $way ne 'terminate' && rand() < 0.5;
     my $moment = $surely ? rand(0.02) : rand($case->{seconds});
     prepare($helper, $case->{before}) if $case->{before};
@@ -292,7 +304,7 @@ sub interrupt {
     }
     else {
         start($call);
-        wait_for_call($name) if $surely;
+        wait_for_call($name, $surely) if $surely;
         usleep(1_000_000 * $moment);
         kill(($way eq 'cancel' ? 'INT' : 'TERM'), $pid);
     }
@@ -302,7 +314,7 @@ sub interrupt {
     push @wrong, "$name, $way: @errors" if @errors ? !$hit : $surely;
     prepare($holder, 'ROLLBACK') if $holder_sql;
     recover($way, $in_transaction);
-    my $found = $in_transaction ? '' : ask($helper, $halves);
+    my $found = $in_transaction ? '' : found();
     if ($hit || $in_transaction) {
         my $begin = time;
         start($case->{run});
@@ -311,9 +323,10 @@ sub interrupt {
     }
     if ($in_transaction) {
         prepare($session, 'COMMIT');
-        $found = ask($helper, $halves);
+        $found = found();
     }
     push @wrong, "$name, $way: $found" if $found =~ /\S/;
+    return $hit;
 }
 
 # The session is ready for another statement, or there is a new one.
@@ -342,36 +355,49 @@ for my $name (@names) {  # each once as it is, which is also how long it takes
 is(join("\n", @wrong), '', 'uninterrupted each of them works');
 
 for my $name (@names) {
-    interrupt($name, $_, 'surely')
-        for qw(cancel statement_timeout terminate), $cases{$name}{holder} ? 'lock_timeout' : ();
+    interrupt($name, $_, $cases{$name}{endless} ? 'endless' : 'holder') for qw(cancel statement_timeout terminate);
+    interrupt($name, 'lock_timeout', 'holder') if $cases{$name}{holder};
 }
 is(join("\n", @wrong), '', 'interrupted, each ends with the right SQLSTATE, undone, and can be called again');
 note(join ', ', map { "$_: $outcomes{$_}" } sort keys %outcomes);
 
 %outcomes = ();
 my @ways = qw(cancel statement_timeout terminate);
+my %hits;
 for my $round (0 .. $rounds - 1) {
-    interrupt($names[ $round % @names ], $ways[ ($round + int($round / @names)) % @ways ]);
+    my $name = $names[ $round % @names ];
+    $hits{$name} += interrupt($name, $ways[ ($round + int($round / @names)) % @ways ]);
 }
 is(join("\n", @wrong), '', "$rounds times at a random moment likewise");
 note(join ', ', map { "$_: $outcomes{$_}" } sort keys %outcomes);
 cmp_ok($outcomes{'cancel 57014'} // 0, '>', 0, 'which was not always too late');
 
-# Nobody holds what would keep others out, and everything there is comes to an end.
+# What writes and was surely hit only as it waited for a lock, in its middle: as often as it takes.
+my @writers = grep { !$cases{$_}{endless} }
+    grep { /_(?:create|drop|trim|remove|publish_many|pull|ack|nack|extend|cancel|resume)\(/ } @names;
+for my $name (@writers) {
+    my $tries = 0;
+    $hits{$name} += interrupt($name, $ways[ $tries % @ways ]) while !$hits{$name} && $tries++ < 50;
+}
+is(join("\n", @wrong), '', 'what writes likewise');
+is(join("\n", grep { !$hits{$_} } @writers), '', 'and each in its middle');
+
+# Everything there is comes to an end.
 close_session($_) for $session, $holder;
-wait_for($node, q{SELECT count(*) = 0 FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-                  WHERE a.backend_type = 'client backend' AND a.pid <> pg_backend_pid() AND l.mode <> 'ExclusiveLock'
-                      AND a.state <> 'active'});
 my ($left, $turns) = (1, 0);
 while ($left && $turns++ < 500) {
-    ask($helper, q{SELECT sum(n) FROM (SELECT kanthorq_ack('worker', lease) AS n FROM
-        (SELECT DISTINCT lease FROM kanthorq_pull('worker', 10000, visibility_timeout => '1 hour')) AS l) AS a});
+    prepare($helper, q{WITH pulled AS MATERIALIZED (SELECT * FROM kanthorq_pull('worker', 10000, visibility_timeout => '1 hour')),
+            added AS (INSERT INTO delivered SELECT id FROM pulled ON CONFLICT DO NOTHING)
+        SELECT sum(kanthorq_ack('worker', lease)) FROM (SELECT DISTINCT lease FROM pulled) AS leases});
     ($left) = ask($helper, q{SELECT lag + running + retryable FROM kanthorq_consumers WHERE name = 'worker'}) =~ /(\d+)/;
     usleep(2000);
 }
 is($left, 0, 'the consumer comes to its end');
 is(ask($helper, q{SELECT count(*) FROM kanthorq_stream_orders
                   WHERE kanthorq_task_state('worker', id) NOT IN ('completed')}), "0\n", 'and has finished each event');
+is(ask($helper, q{SELECT count(*) FILTER (WHERE d.id IS NULL), count(*) FILTER (WHERE e.id IS NULL)
+                  FROM kanthorq_stream_orders AS e FULL JOIN delivered AS d USING (id)}),
+    "0|0\n", 'which was delivered');
 close_session($helper);
 $node->stop;
 unlike(slurp_file($node->logfile), qr/WARNING: .*(?:leak|still active|was not closed|non-empty SPI|own a lock)|PANIC|TRAP/,

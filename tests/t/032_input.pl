@@ -22,7 +22,7 @@ $node->safe_psql('postgres', q{
 # One argument of a call after the other is replaced by each odd value of its type. The other arguments are good
 # ones. Nothing of it lasts.
 $node->safe_psql('postgres', <<'SQL');
-SET statement_timeout = '1 min';
+SET statement_timeout = '10 min';
 CREATE TABLE good (argument text, value text);
 INSERT INTO good VALUES
     ('name', '''fresh'''), ('confirm', '''fresh'''), ('stream', '''orders'''), ('consumer', '''worker'''),

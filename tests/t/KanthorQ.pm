@@ -48,6 +48,7 @@ sub ask {
         $session->{run}->pump_nb;
         Time::HiRes::usleep(2000);
     }
+    $session->{run}->pump_nb if $session->{run}->pumpable;  # errors come another way than the answer
     (my $answer = $session->{out}) =~ s/^answered\n//m;
     return $answer . $session->{err};
 }
