@@ -35,7 +35,7 @@ def publish_batches(bench):
         "Publishing by the size of the batch",
         f"1 session, {INDEXED}, from a client as described above: binary arrays and buffers, one "
         "statement and transaction a batch; PgQ's events are constants in the server. Events a "
-        "second.",
+        f"second, {bench.batch_rounds} rounds of {bench.batch_seconds} s.",
         [table_of(samples)], plots=[("publish_by_batch", "publishing by the size of the batch")])
 
 
@@ -55,7 +55,8 @@ def consume_batches(bench):
     plot_sizes(bench, "consume_by_batch", "Pull and ack by the size of the batch", samples)
     return Section(
         "Consuming by the size of the batch",
-        "1 session, pull and ack, two transactions a batch. Events a second.",
+        "1 session, pull and ack, two transactions a batch. Events a second, "
+        f"{bench.batch_rounds} rounds of a second or so.",
         [table_of(samples)], plots=[("consume_by_batch", "consuming by the size of the batch")])
 
 

@@ -49,7 +49,8 @@ def wake(bench):
         "transaction; another is in `kanthorq_pull(..., 100, wait => '10 s')` and acknowledges. "
         "\"Commit\" is the moment at which the publishing statement has returned to the client, "
         "\"sending\" the one before it was sent; both end when the pull that brought the event "
-        f"has returned. Rounds of {bench.wake_seconds} s; goals are about the time from commit.",
+        f"has returned. Rounds of {bench.wake_seconds} s, {few} for what has no goal; goals are about "
+        "the time from commit.",
         [table], goals, [("wake_up", "the distribution of wake-ups")])
 
 
