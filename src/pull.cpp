@@ -111,6 +111,7 @@ Try try_pull(const Consumer& opened, const OpenStream& stream, const PullArgumen
 // two, and double its blocks from small ones on, so that malloc gives them all back to the system
 // after each pull: it keeps what is less than two of the largest block. The pages that are new each
 // time were nearly half of what a large pull took. The first block has room for small events.
+// From PostgreSQL 18 on a tuplestore keeps its rows in a context of its own inside this one.
 MemoryContext create_rows_context(MemoryContext parent, std::size_t size) {
   constexpr std::size_t small_event = 400;
   constexpr std::size_t smallest = 8 * 1024;

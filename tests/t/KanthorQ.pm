@@ -68,7 +68,7 @@ sub wait_for {
 # What servers that are copied, fail over and restore share: load that goes on beside the test.
 
 push @EXPORT, qw(new_primary new_standby start_script output_of finish_script stop_scripts running_scripts committed_ids
-    publishing working drain expire_leases);
+    publishing working drain expire_leases deliveries places);
 
 # A server as new_node() makes it, that others can be copied from. `archiving`: it keeps its WAL for
 # them; `streaming => 'logical'`: also what subscriptions need.
@@ -194,6 +194,25 @@ sub drain {
         return @ids if $batch eq '';
         push @ids, split /\n/, $batch;
     }
+}
+
+# What drain() and working() have done with the stream's events: for each consumer how many came too
+# often, how many are not in the stream, and how many never came.
+sub deliveries {
+    my ($node, $stream) = @_;
+    return $node->safe_psql('postgres', qq{
+        SELECT consumer, count(*) - count(DISTINCT done.id), count(*) - count(events.id),
+               (SELECT count(*) FROM kanthorq_stream_$stream) - count(*)
+        FROM done LEFT JOIN kanthorq_stream_$stream AS events USING (id) GROUP BY 1 ORDER BY 1});
+}
+
+# Is no consumer's cursor beyond its ceiling, no ceiling beyond the stream's last position, and no event?
+sub places {
+    my ($node, $stream) = @_;
+    return $node->safe_psql('postgres', qq{
+        SELECT bool_and(cursor <= ceiling), bool_and(ceiling <= last_position),
+               max(last_position) >= (SELECT max(position) FROM kanthorq_stream_$stream)
+        FROM kanthorq_delivery_state, kanthorq_streams});
 }
 
 # after_crash(node, body): runs the body, which makes the server crash, and returns its answer when
