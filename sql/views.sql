@@ -80,6 +80,55 @@ SELECT count(*) FROM kanthorq_horizon('views');
 RESET ROLE;
 DROP ROLE regress_kanthorq_nobody;
 
+-- Nor does an owner who alters a table, or writes into it what is no id, time or state, keep anybody from
+-- seeing the other streams and consumers.
+CREATE FUNCTION pg_temp.seen_after(VARIADIC changes text[]) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    change text;
+    seen text;
+BEGIN
+    FOREACH change IN ARRAY changes LOOP EXECUTE change; END LOOP;
+    seen := concat_ws(' ', (SELECT array_agg(name ORDER BY name) FROM kanthorq_streams),
+        (SELECT array_agg(name ORDER BY name) FROM kanthorq_consumers));
+    RAISE EXCEPTION '%', seen;
+EXCEPTION WHEN raise_exception THEN
+    RETURN seen;
+END $$;
+SELECT pg_temp.seen_after('SELECT');
+SELECT pg_temp.seen_after('ALTER TABLE kanthorq_stream_views DROP CONSTRAINT kanthorq_stream_views__position_key');
+SELECT pg_temp.seen_after('ALTER TABLE kanthorq_stream_views ALTER position DROP IDENTITY');
+SELECT pg_temp.seen_after('ALTER SEQUENCE kanthorq_stream_views__position_seq CACHE 10');
+SELECT pg_temp.seen_after('ALTER TABLE kanthorq_stream_views DROP CONSTRAINT kanthorq_stream_views__pkey');
+SELECT pg_temp.seen_after('ALTER TABLE kanthorq_stream_views RENAME subject TO title');
+SELECT pg_temp.seen_after('ALTER TABLE kanthorq_stream_views ALTER created_at DROP NOT NULL');
+SELECT pg_temp.seen_after('ALTER TABLE kanthorq_stream_views RENAME TO moved', 'CREATE TABLE kanthorq_stream_views ()');
+SELECT pg_temp.seen_after('ALTER TABLE kanthorq_stream_views RENAME TO moved',
+    'CREATE VIEW kanthorq_stream_views AS SELECT 1 AS one');
+SELECT pg_temp.seen_after('ALTER TABLE kanthorq_stream_views DROP CONSTRAINT kanthorq_id_is_sortable',
+    $$INSERT INTO kanthorq_stream_views (id, subject, body) VALUES ('zzz', 'event', '')$$);
+SELECT pg_temp.seen_after($$
+    INSERT INTO kanthorq_stream_views (subject, body, created_at) VALUES ('event', '', -9223372036854775808)$$);
+SELECT pg_temp.seen_after($$UPDATE kanthorq_consumer_views SET state = 'unheard of'$$);
+SELECT pg_temp.seen_after('ALTER TABLE kanthorq_consumer_views ADD extra text');
+
+-- What reads and removes says what is missing.
+BEGIN;
+ALTER TABLE kanthorq_stream_views DROP CONSTRAINT kanthorq_stream_views__position_key;
+SELECT kanthorq_stream_trim('views', kanthorq_ulid(), confirm => 'views');
+ROLLBACK;
+BEGIN;
+ALTER TABLE kanthorq_stream_views DROP CONSTRAINT kanthorq_stream_views__pkey;
+SELECT kanthorq_consumer_seek('views', '01ARZ3NDEKTSV4RRFFQ69G5FA1', confirm => 'views');
+ROLLBACK;
+BEGIN;
+ALTER TABLE kanthorq_stream_views RENAME TO moved;
+SELECT count(*) FROM kanthorq_events('views');
+ROLLBACK;
+BEGIN;
+ALTER TABLE kanthorq_stream_views RENAME subject TO title;
+SELECT count(*) FROM kanthorq_events('views');
+ROLLBACK;
+
 -- A table that was dropped by hand does not keep the others from being seen.
 DROP TABLE "kanthorq_stream_Views_other";
 SELECT name FROM kanthorq_streams ORDER BY name;

@@ -55,6 +55,15 @@ inline Oid primary_key_index(Relation relation) {
 #endif
 }
 
+// 18: a column may be declared NOT NULL for new rows only.
+inline bool is_never_null(TupleDesc descriptor, int index) {
+#if PG_VERSION_NUM >= 180000
+  return TupleDescCompactAttr(descriptor, index)->attnullability == ATTNULLABLE_VALID;
+#else
+  return TupleDescAttr(descriptor, index)->attnotnull;
+#endif
+}
+
 // 17: the identity sequence is looked up by relation.
 inline Oid identity_sequence(Relation relation, AttrNumber column) {
 #if PG_VERSION_NUM >= 170000

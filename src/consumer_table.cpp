@@ -90,7 +90,8 @@ Consumer open_consumer(Oid schema, std::string_view name, LOCKMODE lock, AclMode
                     errmsg("table \"%s\" is no longer the consumer's",
                            RelationGetRelationName(consumer.table)),
                     errdetail("%s", difference),
-                    errhint("Undo the change, or drop the consumer and create it again.")));
+                    errhint("Undo the change where that is possible, or drop the consumer and "
+                            "create it again.")));
   const AclResult allowed =
       privilege == ACL_NO_RIGHTS
           ? ACLCHECK_OK

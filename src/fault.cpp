@@ -160,11 +160,14 @@ void raise_no_such_stream(Oid schema, std::string_view name) {
 }
 
 void raise_no_stream_table(std::string_view name, const char* table) {
-  ereport(ERROR,
-          (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("stream \"%s\" has no table", clipped(name)),
-           errdetail("It is registered, but its table \"%s\" was dropped or renamed.", table),
-           errhint("Create it again with kanthorq_stream_create(), or drop it with "
-                   "kanthorq_stream_drop().")));
+  ereport(
+      ERROR,
+      (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("stream \"%s\" has no table", clipped(name)),
+       errdetail("It is registered, but its table \"%s\" was dropped, renamed or moved to "
+                 "another schema.",
+                 table),
+       errhint("Rename it or move it back. Where it was dropped, kanthorq_stream_create() makes "
+               "an empty one, and kanthorq_stream_drop() forgets the stream.")));
 }
 
 void raise_event_too_large(Size bytes, Size limit, Place place) {

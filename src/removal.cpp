@@ -16,6 +16,7 @@
 #include "stream_table.hpp"
 #include "test_point.hpp"
 #include "unfinished.hpp"
+#include "worker.hpp"
 
 namespace kanthorq {
 
@@ -90,6 +91,7 @@ void require_finished(Oid schema, const OpenStream& stream, std::string_view nam
   for_consumers_of(schema, name, [&](std::string_view consumer_name) {
     with_consumer(
         schema, consumer_name, AccessShareLock, ACL_NO_RIGHTS, [&](const Consumer& consumer) {
+          require_consumable(stream);
           if (has_unfinished(consumer, stream, snapshot, before_id))
             ereport(ERROR,
                     (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

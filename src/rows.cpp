@@ -65,7 +65,10 @@ Oid find_index_on(Relation table, AttrNumber column) {
 Oid index_on(Relation table, AttrNumber column) {
   const Oid index = find_index_on(table, column);
   if (!OidIsValid(index))
-    elog(ERROR, "table \"%s\" has no index on column %d", RelationGetRelationName(table), column);
+    ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                    errmsg("table \"%s\" has no index on \"%s\"", RelationGetRelationName(table),
+                           NameStr(TupleDescAttr(RelationGetDescr(table), column - 1)->attname)),
+                    errdetail("The index that it was created with was dropped, or is not valid.")));
   return index;
 }
 

@@ -129,7 +129,7 @@ HeapTuple lock_row(Relation table, HeapTuple row, IfLocked if_locked = IfLocked:
 bool is_held_by_other(HeapTuple row);
 
 // The ordinary index of `table` whose first column is `column`, one of the first nine, in the order
-// of its type; invalid, or for index_on() an internal error, where there is none.
+// of its type; invalid where there is none, for which index_on() raises 55000.
 Oid find_index_on(Relation table, AttrNumber column);
 Oid index_on(Relation table, AttrNumber column);
 

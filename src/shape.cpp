@@ -166,7 +166,8 @@ const char* kind_difference(Relation table) {
     Form_pg_attribute found = TupleDescAttr(descriptor, i);
     if (found->atttypid != wanted.type || found->attcollation != wanted.collation)
       return psprintf("Its column \"%s\" is not of the type %s.", wanted.name, wanted.definition);
-    if (!found->attnotnull) return psprintf("Its column \"%s\" may be null.", wanted.name);
+    if (!is_never_null(descriptor, i))
+      return psprintf("Its column \"%s\" may be null.", wanted.name);
   }
   return nullptr;
 }
@@ -282,11 +283,13 @@ bool has_insert_triggers(const TriggerDesc* on) {
 }
 
 [[noreturn]] void raise_other_shape(Relation table, const char* difference) {
-  ereport(ERROR,
-          (errcode(ERRCODE_DUPLICATE_OBJECT),
-           errmsg("table \"%s\" exists and is not the stream's", RelationGetRelationName(table)),
-           errdetail("%s", difference),
-           errhint("Rename or drop the table, or choose another name for the stream.")));
+  ereport(
+      ERROR,
+      (errcode(ERRCODE_DUPLICATE_OBJECT),
+       errmsg("table \"%s\" exists and is not the stream's", RelationGetRelationName(table)),
+       errdetail("%s", difference),
+       errhint(
+           "Undo the change, rename or drop the table, or choose another name for the stream.")));
 }
 
 // A superuser owns every table as far as rights go, but must not adopt what somebody else prepared:
@@ -333,12 +336,17 @@ void create_stream_table(Oid schema, std::string_view name, bool subject_index) 
   });
 }
 
-void require_stream_table(Relation table, Oid schema, std::string_view name) {
+const char* stream_table_difference(Relation table, Oid schema, std::string_view name) {
   const char* difference = kind_difference(table);
-  if (difference) raise_other_shape(table, difference);
+  if (difference) return difference;
   const std::string_view other = stream_in_default(table, schema);
-  if (!other.empty() && other != name)
-    raise_other_shape(table, psprintf("It is the table of the stream \"%s\".", clipped(other)));
+  if (other.empty() || other == name) return nullptr;
+  return psprintf("It is the table of the stream \"%s\".", clipped(other));
+}
+
+void require_stream_table(Relation table, Oid schema, std::string_view name) {
+  const char* difference = stream_table_difference(table, schema, name);
+  if (difference) raise_other_shape(table, difference);
 }
 
 void adopt_stream_table(Oid schema, std::string_view name, bool subject_index) {

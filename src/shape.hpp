@@ -37,8 +37,11 @@ void adopt_stream_table(Oid schema, std::string_view name, bool subject_index);
 // Is it a table with the columns of a stream and this stream's name in it?
 bool is_table_of(Oid oid, Oid schema, std::string_view name);
 
-// Raises 42710 where the table lacks the columns of a stream, or another stream's name stands in
-// it.
+// As a sentence, why this is not the table of the stream `name`: it lacks the columns of a stream,
+// or another stream's name stands in it. Null where it is.
+const char* stream_table_difference(Relation table, Oid schema, std::string_view name);
+
+// Raises 42710 where there is such a difference.
 void require_stream_table(Relation table, Oid schema, std::string_view name);
 
 // Is this the table of the stream `name`, as create_stream_table() made it, with nothing on it that

@@ -1,5 +1,6 @@
 // kanthorq_horizon, and what the views show: cheap looks that may be taken every second.
 #include "consumer_table.hpp"
+#include "core/event_id.hpp"
 #include "core/name.hpp"
 #include "fault.hpp"
 #include "lease.hpp"
@@ -29,15 +30,18 @@ bool may_read(Relation table) {
          check_enable_rls(RelationGetRelid(table), InvalidOid, true) != RLS_ENABLED;
 }
 
-// The greatest id, by one step from the end of the primary key's index.
+// The greatest id, by one step from the end of the primary key's index; null without one, and where
+// the owner wrote something else there.
 NullableDatum newest_id(Relation table) {
   NullableDatum newest{0, true};
-  Relation by = index_open(index_on(table, id_column), AccessShareLock);
+  const Oid index = find_index_on(table, id_column);
+  if (!OidIsValid(index)) return newest;
+  Relation by = index_open(index, AccessShareLock);
   TupleTableSlot* slot = table_slot_create(table, nullptr);
   Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
   IndexScanDesc scan = begin_index_scan(table, by, snapshot, 0);
   index_rescan(scan, nullptr, 0, nullptr, 0);
-  if (index_getnext_slot(scan, BackwardScanDirection, slot))
+  if (index_getnext_slot(scan, BackwardScanDirection, slot) && is_event_id(StreamRow{slot}.id()))
     newest = {text_datum(StreamRow{slot}.id()), false};
   index_endscan(scan);
   UnregisterSnapshot(snapshot);
@@ -68,7 +72,9 @@ struct TaskCounts {
 TaskCounts count_tasks(Relation table) {
   TaskCounts counts;
   for_rows(table, index_on(table, task_position_column), nullptr, 0, [&](HeapTuple row) {
-    const TaskState state = read_task(table, row).task.state;
+    TaskState state{};
+    if (!parse_task_state(view_of(DatumGetTextPP(row_value(table, row, task_state_column))), state))
+      return true;  // its owner wrote something else there
     if (is_due_state(state)) counts.retryable++;
     if (state == TaskState::discarded) counts.discarded++;
     if (state == TaskState::cancelled) counts.cancelled++;
@@ -99,7 +105,9 @@ NullableDatum lag_time(const OpenStream& stream, int64 cursor, int64 last) {
   Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
   for_positions(stream, snapshot, cursor, last, [&](const StreamRow& row) {
     auto* interval = static_cast<Interval*>(palloc0(sizeof(Interval)));
-    interval->time = Max(now_ms() - DatumGetInt64(row.value(created_at_column)), 0) * 1000;
+    const int64 now = now_ms();
+    const int64 created_at = DatumGetInt64(row.value(created_at_column));
+    interval->time = (now - std::clamp(created_at, int64{0}, now)) * 1000;
     age = {IntervalPGetDatum(interval), false};
     return false;
   });
@@ -161,7 +169,7 @@ KANTHORQ_FUNCTION(kanthorq_horizon) {
 }
 
 // A stream or consumer that is dropped while the view is read, or whose table was altered so that
-// it can't be used, is left out of it.
+// it can't be used, is left out of it: the owner of one must not spoil the view of all.
 KANTHORQ_FUNCTION(kanthorq_stream_status) {
   InitMaterializedSRF(fcinfo, 0);
   OpenStream stream;
@@ -191,7 +199,7 @@ KANTHORQ_FUNCTION(kanthorq_consumer_status) {
   OpenStream stream;
   const bool intact = task_table_difference(consumer.table) == nullptr;
   if (intact && try_open_stream(consumer.schema, consumer.stream, AccessShareLock, stream)) {
-    put_consumer(fcinfo, consumer, stream);
+    if (is_consumable(stream)) put_consumer(fcinfo, consumer, stream);
     table_close(stream.relation, NoLock);
   }
   relation_close(consumer.table, NoLock);

@@ -16,7 +16,7 @@ namespace {
 
 struct KnownTable {
   Known known;
-  bool registered;
+  bool intact;  // registered, and its table is a stream's
   bool plain;
   Oid position_sequence;
   Oid position_index;
@@ -38,15 +38,14 @@ bool find_out(KnownTable& table, Relation relation, Oid schema, std::string_view
   table.name_size = static_cast<std::uint8_t>(name.size());
   memcpy(table.name, name.data(), name.size());
   known_tables.depends_on(registry_oid(schema));
-  table.registered = is_registered(schema, name);
+  table.intact = is_registered(schema, name) && !stream_table_difference(relation, schema, name);
   table.plain = false;
-  if (table.registered) {
-    require_stream_table(relation, schema, name);
+  if (table.intact) {
     table.position_sequence = identity_sequence(relation, position_column);
     table.position_index = find_index_on(relation, position_column);
     table.plain = is_plain_stream_table(relation, schema, name);
   }
-  return table.registered;
+  return table.intact;
 }
 
 const KnownTable& knowledge_of(Relation relation, Oid schema, std::string_view name) {
@@ -65,17 +64,20 @@ bool try_open_stream(Oid schema, std::string_view name, LOCKMODE lock, OpenStrea
   Relation table = relation_open(oid, NoLock);  // whatever has the name
   const KnownTable& known = knowledge_of(table, schema, name);
   stream = {table, known.plain, known.position_sequence, known.position_index};
-  if (!known.registered) relation_close(table, NoLock);
-  return known.registered;
+  if (!known.intact) relation_close(table, NoLock);
+  return known.intact;
 }
 
 OpenStream open_stream(Oid schema, std::string_view name, LOCKMODE lock) {
   require_name(name);
   OpenStream stream;
   if (try_open_stream(schema, name, lock, stream)) return stream;
-  if (is_registered(schema, name))
-    raise_no_stream_table(name, table_name(stream_table_prefix, name).c_str());
-  raise_no_such_stream(schema, name);
+  if (!is_registered(schema, name)) raise_no_such_stream(schema, name);
+  const TableName mapped = table_name(stream_table_prefix, name);
+  const Oid oid = get_relname_relid(mapped.c_str(), schema);
+  Relation other = OidIsValid(oid) ? try_relation_open(oid, AccessShareLock) : nullptr;
+  if (other) require_stream_table(other, schema, name);
+  raise_no_stream_table(name, mapped.c_str());
 }
 
 void require_no_row_security(Relation table) {

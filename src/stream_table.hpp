@@ -18,7 +18,7 @@ struct OpenStream {
 // the caller's to check.
 OpenStream open_stream(Oid schema, std::string_view name, LOCKMODE lock);
 
-// The same, but false, with nothing open, where there is no such stream.
+// The same, but false, with nothing open, where there is no such stream or no table of its own.
 bool try_open_stream(Oid schema, std::string_view name, LOCKMODE lock, OpenStream& stream);
 
 // Runs `body` with the open stream.

@@ -47,10 +47,12 @@ constexpr TaskColumnType task_column_types[task_columns] = {
     {"finalized_at", INT8OID, InvalidOid, true},
 };
 
-bool is_as_created(Form_pg_attribute found, const TaskColumnType& wanted) {
+bool is_as_created(TupleDesc descriptor, int index) {
+  const Form_pg_attribute found = TupleDescAttr(descriptor, index);
+  const TaskColumnType& wanted = task_column_types[index];
   return !found->attisdropped && strcmp(NameStr(found->attname), wanted.name) == 0 &&
          found->atttypid == wanted.type && found->attcollation == wanted.collation &&
-         found->attgenerated == '\0' && (wanted.may_be_null || found->attnotnull);
+         found->attgenerated == '\0' && (wanted.may_be_null || is_never_null(descriptor, index));
 }
 
 // Rows are indexed without an executor, which expressions, predicates and deferred checks need.
@@ -78,7 +80,7 @@ const char* look_for_difference(Relation table) {
   if (descriptor->natts != task_columns)
     return "Columns were added to it, which dropping them does not undo.";
   for (int i = 0; i < task_columns; i++)
-    if (!is_as_created(TupleDescAttr(descriptor, i), task_column_types[i]))
+    if (!is_as_created(descriptor, i))
       return psprintf("Its column \"%s\" was changed.", task_column_types[i].name);
   for (AttrNumber column : {task_position_column, task_event_id_column, task_schedule_at_column})
     if (!OidIsValid(find_index_on(table, column)))

@@ -5,8 +5,13 @@
 namespace kanthorq {
 
 // Positions must be handed out one by one and in order, and be found by index: see shape.cpp.
+// Positions must be handed out one by one and in order, and be found by index: see shape.cpp.
+bool is_consumable(const OpenStream& stream) {
+  return OidIsValid(stream.position_index) && hands_out_in_order(stream.position_sequence);
+}
+
 void require_consumable(const OpenStream& stream) {
-  if (OidIsValid(stream.position_index) && hands_out_in_order(stream.position_sequence)) return;
+  if (is_consumable(stream)) return;
   ereport(
       ERROR,
       (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

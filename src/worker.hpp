@@ -10,7 +10,10 @@ namespace kanthorq {
 // the current user: rows are read directly, and it must not be bypassed.
 void require_readable(const OpenStream& stream);
 
-// Raises 55000 where the column position was altered so that delivery could not be exact.
+// Could delivery be exact, or was the column position altered?
+bool is_consumable(const OpenStream& stream);
+
+// Raises 55000 where it was altered.
 void require_consumable(const OpenStream& stream);
 
 // Opens the consumer and its stream for a worker, and checks its privileges: `privilege` on the
