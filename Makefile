@@ -1,6 +1,6 @@
 # KanthorQ builds with PGXS against the server that PG_CONFIG names:
 #   make && sudo make install                      into that server
-#   make installcheck                              the regression suite, against a running server
+#   make installcheck                              the suites regress and isolation, against a running server
 # The unit tests of src/core/ build with CMake; scripts/test runs everything.
 
 EXTENSION = kanthorq

@@ -30,8 +30,8 @@ DISCARD TEMP;
 SELECT kanthorq_publish('session', 'discarded', '') IS NOT NULL AS published;
 SELECT position, subject, kanthorq_ack('session', lease) FROM kanthorq_pull('session');
 
--- A hundred savepoints, each in the one before, with an event each; every third is rolled back with what
--- it published, and the transaction goes on.
+-- A hundred savepoints, each in the one before, with an event each; three of the last ten roll back what is
+-- inside them, and the transaction goes on.
 CREATE FUNCTION pg_temp.nest(depth integer) RETURNS integer LANGUAGE plpgsql AS $$
 BEGIN
     IF depth > 100 THEN RETURN 0; END IF;

@@ -30,7 +30,7 @@ sub backend {
     return $pid;
 }
 
-# The worker's backend is killed after the ack and before the commit; the server starts over.
+# The worker's backend is killed after each step and before the commit; the server starts over.
 for my $steps ([ 'the pull', $pull ], [ 'the work', "$pull $work" ], [ 'the ack', "$pull $work $ack" ]) {
     my ($after, $sql) = @$steps;
     my $session = open_session($node);

@@ -135,7 +135,7 @@ my @tried = (
                "DELETE FROM $table WHERE false", "TRUNCATE $table" ])
         } qw(kanthorq_stream_registry kanthorq_consumer_registry kanthorq_delivery_state kanthorq_delivery_lease)),
     [ 'kanthorq_stream_<name>', 'SELECT', q{SELECT count(*) FROM kanthorq_stream_orders} ],
-    [ 'kanthorq_stream_<name>', 'INSERT of the five columns, COPY',
+    [ 'kanthorq_stream_<name>', 'INSERT of the five columns',
         q{INSERT INTO kanthorq_stream_orders (id, subject, body, metadata, created_at)
           VALUES ('00000000000000000000000009', 'order.a', '', '{}', 0)} ],
     [ 'kanthorq_stream_<name>', 'INSERT of txid, position',
