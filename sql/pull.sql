@@ -218,3 +218,19 @@ SELECT kanthorq_event_remove('pull_own', '{01ARZ3NDEKTSV4RRFFQ69G5FAF}');
 SELECT events FROM pg_temp.pull('pull_own');
 SELECT events FROM pg_temp.pull('pull_own_ordered');
 SELECT kanthorq_stream_drop('pull_own', confirm => 'pull_own');
+-- One query may pull many times; what the rows of a call take goes with the next call.
+SELECT name FROM kanthorq_stream_create('pull_many');
+SELECT name FROM kanthorq_consumer_create('pull_many', 'pull_many');
+SELECT cardinality(kanthorq_publish_many('pull_many', array_agg('a'::text), array_agg(''::bytea)))
+FROM generate_series(1, 30);
+CREATE FUNCTION pg_temp.rows_contexts() RETURNS bigint LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN (SELECT count(*) FROM pg_backend_memory_contexts WHERE name = 'KanthorQ rows');
+END $$;
+SELECT count(position) AS pulled, max(pg_temp.rows_contexts()) < 3 AS few_contexts
+FROM generate_series(1, 40) AS number
+    LEFT JOIN LATERAL kanthorq_pull('pull_many', 1, wait => '0 s'::interval * number) ON true;
+SELECT kanthorq_consumer_seek('pull_many', 'first', confirm => 'pull_many');
+SELECT count(pulled) AS pulled FROM (SELECT kanthorq_pull('pull_many', 1, wait => '0 s'::interval * number) AS pulled
+    FROM generate_series(1, 40) AS number) AS calls;
+SELECT kanthorq_stream_drop('pull_many', confirm => 'pull_many');

@@ -252,6 +252,17 @@ ALTER TABLE kanthorq_stream_removal INHERIT removal_parent;
 SELECT pg_temp.refused('DELETE FROM removal_parent');
 SELECT kanthorq_event_remove('removal', '{01ARZ3NDEKTSV4RRFFQ69G5FA4}');
 SELECT pg_temp.left_in('removal');
+-- Also those that somebody's trigger would reach while others are removed.
+SELECT pg_temp.publish('removal', '67');
+CREATE OR REPLACE FUNCTION removal_cascade() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF pg_trigger_depth() = 1 THEN DELETE FROM removal_parent WHERE id <> OLD.id; END IF;
+    RETURN OLD;
+END $$;
+CREATE TRIGGER a_cascade BEFORE DELETE ON kanthorq_stream_removal FOR EACH ROW EXECUTE FUNCTION removal_cascade();
+SELECT pg_temp.refused($$SELECT kanthorq_event_remove('removal', '{01ARZ3NDEKTSV4RRFFQ69G5FA6}')$$);
+SELECT pg_temp.left_in('removal');
+DROP TRIGGER a_cascade ON kanthorq_stream_removal;
 ALTER TABLE kanthorq_stream_removal NO INHERIT removal_parent;
 
 -- Many.

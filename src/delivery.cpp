@@ -22,6 +22,7 @@
 #include "task.hpp"
 #include "test_point.hpp"
 #include "time.hpp"
+#include "worker.hpp"
 #include "writers.hpp"
 
 namespace kanthorq {
@@ -95,7 +96,7 @@ void collect_fresh(Pull& pull, const Lease& lease, int64 position) {
     task.attempt_count = 1;
     task.attempted_at = at_time(lease.number / 1000);  // the number is the time of its pull
     redeliver(pull, row, task);
-    insert_task(pull.consumer.table, task);
+    put_task(pull.consumer.table, task);
   });
 }
 
@@ -291,6 +292,9 @@ void require_position_not_set_back(const Pull& pull) {
 void run(Pull& pull) {
   pull.ceiling = last_position(pull.stream.position_sequence);
   require_position_not_set_back(pull);
+  // This pull may have waited, and its locks keep nobody from altering the sequence.
+  AcceptInvalidationMessages();
+  require_consumable(pull.stream);
   KANTHORQ_TEST_POINT("pull_ceiling");
   pull.writers = open_writers(pull.stream.relation);
   KANTHORQ_TEST_POINT("pull_writers");

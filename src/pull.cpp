@@ -120,11 +120,22 @@ MemoryContext create_rows_context(MemoryContext parent, std::size_t size) {
                                  Max(smallest, MAXALIGN(size * small_event)), largest);
 }
 
+// One query may call this a million times. The server has ended a call's result before it makes the
+// next call, and the result's memory goes then, not with the query.
+void forget_rows_of_last_call(FmgrInfo* function, MemoryContext rows) {
+  if (function->fn_mcxt != MemoryContextGetParent(rows)) return;  // it may outlive the rows
+  if (function->fn_extra) MemoryContextDelete(static_cast<MemoryContext>(function->fn_extra));
+  function->fn_extra = rows;
+}
+
 // A batch of 10,000 small events is just over the default work_mem and would go through a temporary
 // file; it may have what a hash table may have.
-void make_room(ReturnSetInfo* result, std::size_t size) {
+void make_room(FunctionCallInfo fcinfo, std::size_t size) {
+  auto* result = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
   tuplestore_end(result->setResult);
-  with_context(create_rows_context(result->econtext->ecxt_per_query_memory, size), [&] {
+  MemoryContext rows = create_rows_context(result->econtext->ecxt_per_query_memory, size);
+  forget_rows_of_last_call(fcinfo->flinfo, rows);
+  with_context(rows, [&] {
     const bool random_access = (result->allowedModes & SFRM_Materialize_Random) != 0;
     result->setResult = tuplestore_begin_heap(
         random_access, false, static_cast<int>(Min(get_hash_memory_limit() / 1024, MAX_KILOBYTES)));
@@ -166,7 +177,7 @@ KANTHORQ_FUNCTION(kanthorq_pull) {
   PreventCommandIfReadOnly("kanthorq_pull()");
   const PullArguments arguments = pull_arguments(fcinfo);
   InitMaterializedSRF(fcinfo, 0);
-  make_room(reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo), arguments.size);
+  make_room(fcinfo, arguments.size);
   with_worker(own_schema(fcinfo), text_argument(fcinfo, 0), RowExclusiveLock, ACL_UPDATE,
               [&](const Consumer& consumer, const OpenStream& stream) {
                 pull(consumer, stream, arguments,

@@ -5,7 +5,8 @@
 // heeded. Our triggers let it pass by a permit that names the table, the transaction and the
 // subtransaction: an error ends the subtransaction at least, so a permit that an error left behind
 // is never valid again, and nothing has to clean it up. The permit is for one statement: a DELETE
-// that somebody's trigger runs meanwhile is one more, and refused.
+// that somebody's trigger runs meanwhile is one more, and refused, be it on the table or on a
+// parent of it, which our trigger for statements does not see.
 #include "array.hpp"
 #include "consumer.hpp"
 #include "datum.hpp"
@@ -26,6 +27,7 @@ struct RemovalPermit {
   Oid table;
   LocalTransactionId transaction;
   SubTransactionId subtransaction;
+  int depth;  // of the triggers that the statement fires
   bool used;  // its statement has begun
 };
 
@@ -33,6 +35,12 @@ struct RemovalPermit {
 constexpr int max_nested_removals = 16;
 RemovalPermit permits[max_nested_removals];
 int permit_count;
+
+int trigger_depth() {
+  LOCAL_FCINFO(fcinfo, 0);
+  InitFunctionCallInfoData(*fcinfo, nullptr, 0, InvalidOid, nullptr, nullptr);
+  return DatumGetInt32(pg_trigger_depth(fcinfo));
+}
 
 bool is_stale(const RemovalPermit& permit) {
   return permit.transaction != local_transaction_id() ||
@@ -47,7 +55,8 @@ void grant_permit(Oid table) {
              errmsg("removals of events are nested too deeply"),
              errdetail("Triggers remove events while events are removed; %d levels are allowed.",
                        max_nested_removals)));
-  permits[permit_count++] = {table, local_transaction_id(), GetCurrentSubTransactionId(), false};
+  permits[permit_count++] = {table, local_transaction_id(), GetCurrentSubTransactionId(),
+                             trigger_depth() + 1, false};
 }
 
 // Is this statement, or this row of it, one that is permitted?
@@ -55,7 +64,7 @@ bool is_permitted(Oid table, bool begins_statement) {
   for (int i = permit_count; i-- > 0;) {
     RemovalPermit& permit = permits[i];
     if (permit.table != table || permit.transaction != local_transaction_id() ||
-        permit.subtransaction != GetCurrentSubTransactionId())
+        permit.subtransaction != GetCurrentSubTransactionId() || permit.depth != trigger_depth())
       continue;
     const bool permitted = permit.used != begins_statement;
     permit.used = true;

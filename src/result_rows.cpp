@@ -15,12 +15,28 @@ static_assert(sizeof(Head) == 24 && sizeof(Head) % MAXIMUM_ALIGNOF == 0);
 constexpr int result_columns = 8;
 constexpr Size head_at = MAXALIGN(SizeofMinimalTupleHeader);
 
-// The bytes of a row's first five columns: up to the end of created_at, which follows metadata.
-std::string_view event_bytes(HeapTuple tuple, const StreamRow& row) {
+// Are the event's columns where they seem to be? A null takes no room, and of a column that was
+// added with a default older rows have nothing.
+bool has_whole_event(HeapTuple tuple) {
+  if (HeapTupleHeaderGetNatts(tuple->t_data) < event_columns) return false;
+  for (int i = 0; i < event_columns && HeapTupleHasNulls(tuple); i++)
+    if (att_isnull(i, tuple->t_data->t_bits)) return false;
+  return true;
+}
+
+// The bytes from the first of the event's columns to the end of created_at, which follows metadata.
+std::string_view event_bytes(HeapTuple tuple, Datum metadata) {
   const char* begin = reinterpret_cast<const char*>(tuple->t_data) + tuple->t_data->t_hoff;
-  const char* metadata = DatumGetPointer(row.value(metadata_column));
-  const Size end = static_cast<Size>(metadata - begin) + VARSIZE_ANY(metadata);
+  const char* last = DatumGetPointer(metadata);
+  const Size end = static_cast<Size>(last - begin) + VARSIZE_ANY(last);
   return {begin, TYPEALIGN(ALIGNOF_DOUBLE, end) + sizeof(int64)};
+}
+
+// A tuple with all that the slot's stands for.
+HeapTuple whole_tuple(const StreamRow& row) {
+  for (AttrNumber column = id_column; column <= event_columns; column++) (void)row.value(column);
+  slot_getallattrs(row.slot);
+  return heap_form_tuple(row.slot->tts_tupleDescriptor, row.slot->tts_values, row.slot->tts_isnull);
 }
 
 }  // namespace
@@ -37,7 +53,13 @@ MinimalTuple ResultRows::room_for(Size bytes) {
 void ResultRows::add(int64 lease, int attempt, const StreamRow& row) {
   bool should_free;
   HeapTuple tuple = ExecFetchSlotHeapTuple(row.slot, false, &should_free);
-  const std::string_view event = event_bytes(tuple, row);
+  Datum metadata = row.value(metadata_column);
+  if (!has_whole_event(tuple)) {
+    tuple = whole_tuple(row);
+    bool is_null;
+    metadata = heap_getattr(tuple, metadata_column, row.slot->tts_tupleDescriptor, &is_null);
+  }
+  const std::string_view event = event_bytes(tuple, metadata);
   const Size bytes = head_at + sizeof(Head) + event.size();
   MinimalTuple made = room_for(bytes);
   memset(made, 0, head_at + sizeof(Head));

@@ -30,8 +30,8 @@ struct KnownIndexes {
 constinit Knowledge<KnownIndexes> known_indexes;
 
 bool is_ordinary(Relation index) {
-  return RelationGetIndexExpressions(index) == NIL && RelationGetIndexPredicate(index) == NIL &&
-         index->rd_index->indisvalid && index->rd_rel->relam == BTREE_AM_OID;
+  return is_on_columns(index) && index->rd_index->indisvalid &&
+         index->rd_rel->relam == BTREE_AM_OID;
 }
 
 void find_indexes(KnownIndexes& found, Relation table) {
@@ -51,6 +51,13 @@ void find_indexes(KnownIndexes& found, Relation table) {
 }
 
 }  // namespace
+
+bool is_on_columns(Relation index) {
+  const auto is_null = [&](int column) {
+    return heap_attisnull(index->rd_indextuple, column, nullptr);
+  };
+  return is_null(Anum_pg_index_indexprs) && is_null(Anum_pg_index_indpred);
+}
 
 Oid find_index_on(Relation table, AttrNumber column) {
   const KnownIndexes& indexes = known_indexes.about(

@@ -128,6 +128,11 @@ HeapTuple lock_row(Relation table, HeapTuple row, IfLocked if_locked = IfLocked:
 // Is a row that was read locked or being changed by another transaction that is still open?
 bool is_held_by_other(HeapTuple row);
 
+// Is it an index on columns, of all rows? Asks the catalog's row only: the server's own functions
+// for an index's expressions and condition evaluate what is constant in them, and the table's owner
+// would have its code run as whoever looks.
+bool is_on_columns(Relation index);
+
 // The ordinary index of `table` whose first column is `column`, one of the first nine, in the order
 // of its type; invalid where there is none, for which index_on() raises 55000.
 Oid find_index_on(Relation table, AttrNumber column);

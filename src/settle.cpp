@@ -132,7 +132,7 @@ KANTHORQ_FUNCTION(kanthorq_nack) {
                        task.attempt_count = 1;
                        task.attempted_at = at_time(lease.number / 1000);
                        fail(task);
-                       insert_task(consumer.table, task);
+                       put_task(consumer.table, task);
                      });
                    },
                    [&](const FoundTask& found) {

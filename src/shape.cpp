@@ -5,6 +5,7 @@
 #include "core/subject.hpp"
 #include "datum.hpp"
 #include "fault.hpp"
+#include "rows.hpp"
 #include "scope.hpp"
 #include "test_point.hpp"
 
@@ -129,8 +130,7 @@ bool has_index(Relation table, bool (*wanted)(Form_pg_index)) {
   ListCell* cell;
   foreach (cell, indexes) {
     Relation index = index_open(lfirst_oid(cell), AccessShareLock);
-    const bool ordinary = RelationGetIndexExpressions(index) == NIL &&
-                          RelationGetIndexPredicate(index) == NIL && index->rd_index->indisvalid;
+    const bool ordinary = is_on_columns(index) && index->rd_index->indisvalid;
     if (ordinary && wanted(index->rd_index)) found = true;
     index_close(index, NoLock);
   }
@@ -371,6 +371,8 @@ void adopt_stream_table(Oid schema, std::string_view name, bool subject_index) {
     dress(schema, name, quoted);
   });
 }
+
+bool has_unique_positions(Relation table) { return has_index(table, is_unique_on_position); }
 
 bool is_table_of(Oid oid, Oid schema, std::string_view name) {
   Relation table = try_relation_open(oid, AccessShareLock);

@@ -10,6 +10,7 @@
 #include "stream_rows.hpp"
 #include "task.hpp"
 #include "task_table.hpp"
+#include "test_point.hpp"
 #include "time.hpp"
 #include "worker.hpp"
 #include "writers.hpp"
@@ -116,10 +117,13 @@ NullableDatum lag_time(const OpenStream& stream, int64 cursor, int64 last) {
 }
 
 void put_consumer(FunctionCallInfo fcinfo, const Consumer& consumer, const OpenStream& stream) {
+  // In the order in which events move on while this looks, so that each is counted somewhere.
   const PlaceInStream place = read_place(consumer);
   const int64 last = last_position(stream.position_sequence);
-  const TaskCounts tasks = count_tasks(consumer.table);
+  KANTHORQ_TEST_POINT("status_place");
   const LeaseCounts leases = count_leases(consumer);
+  KANTHORQ_TEST_POINT("status_leases");
+  const TaskCounts tasks = count_tasks(consumer.table);
   const NullableDatum fields[] = {
       bigint(place.cursor.position),
       bigint(Max(last - place.cursor.position, 0)),
@@ -169,7 +173,8 @@ KANTHORQ_FUNCTION(kanthorq_horizon) {
 }
 
 // A stream or consumer that is dropped while the view is read, or whose table was altered so that
-// it can't be used, is left out of it: the owner of one must not spoil the view of all.
+// it can't be used, is left out of it: the owner of one must not spoil the view of all. Locks are
+// given back, because everybody may look.
 KANTHORQ_FUNCTION(kanthorq_stream_status) {
   InitMaterializedSRF(fcinfo, 0);
   OpenStream stream;
@@ -187,7 +192,7 @@ KANTHORQ_FUNCTION(kanthorq_stream_status) {
       {Int32GetDatum(static_cast<int32>(open_writers(stream.relation).count)), false},
   };
   put_row(fcinfo, fields, lengthof(fields));
-  table_close(stream.relation, NoLock);
+  table_close(stream.relation, AccessShareLock);
   return Datum{0};
 }
 
@@ -200,8 +205,8 @@ KANTHORQ_FUNCTION(kanthorq_consumer_status) {
   const bool intact = task_table_difference(consumer.table) == nullptr;
   if (intact && try_open_stream(consumer.schema, consumer.stream, AccessShareLock, stream)) {
     if (is_consumable(stream)) put_consumer(fcinfo, consumer, stream);
-    table_close(stream.relation, NoLock);
+    table_close(stream.relation, AccessShareLock);
   }
-  relation_close(consumer.table, NoLock);
+  relation_close(consumer.table, AccessShareLock);
   return Datum{0};
 }

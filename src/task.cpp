@@ -66,9 +66,12 @@ Datum errors_with(Datum errors, Datum entry) {
   int count;
   deconstruct_array(DatumGetArrayTypeP(errors), JSONBOID, -1, false, TYPALIGN_INT, &values, &nulls,
                     &count);
-  const int kept = Min(count, max_errors - 1);
+  int there = 0;  // a worker may write into the table, nulls for instance
+  for (int i = 0; i < count; i++)
+    if (!nulls[i]) values[there++] = values[i];
+  const int kept = Min(there, max_errors - 1);
   Datum* all = palloc_array_of<Datum>(kept + 1);
-  for (int i = 0; i < kept; i++) all[i] = values[count - kept + i];
+  for (int i = 0; i < kept; i++) all[i] = values[there - kept + i];
   all[kept] = entry;
   return PointerGetDatum(construct_array(all, kept + 1, JSONBOID, -1, false, TYPALIGN_INT));
 }
@@ -114,7 +117,9 @@ FoundTask find_task(Relation table, int64 position) {
   return row ? read_task(table, row) : FoundTask{};
 }
 
-void insert_task(Relation table, const Task& task) {
+void put_task(Relation table, const Task& task) {
+  const FoundTask found = find_task(table, task.position);
+  if (found.row) return change_task(table, found, task);
   CatalogTupleInsert(table, form_row(table, task));
   CommandCounterIncrement();
 }

@@ -49,7 +49,9 @@ struct FoundTask {
 FoundTask find_task(Relation table, int64 position);
 FoundTask read_task(Relation table, HeapTuple row);
 
-void insert_task(Relation table, const Task& task);
+// Inserts the row of an event that has none, unless somebody who may write into the table has put
+// one in its place.
+void put_task(Relation table, const Task& task);
 void change_task(Relation table, const FoundTask& found, const Task& task);
 void delete_task(Relation table, const FoundTask& found);
 

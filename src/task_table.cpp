@@ -62,8 +62,7 @@ bool has_ordinary_indexes_only(Relation table) {
   ListCell* cell;
   foreach (cell, indexes) {
     Relation index = index_open(lfirst_oid(cell), AccessShareLock);
-    ordinary = ordinary && RelationGetIndexExpressions(index) == NIL &&
-               RelationGetIndexPredicate(index) == NIL && !index->rd_index->indisexclusion &&
+    ordinary = ordinary && is_on_columns(index) && !index->rd_index->indisexclusion &&
                index->rd_index->indimmediate;
     index_close(index, AccessShareLock);
   }

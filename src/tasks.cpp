@@ -66,7 +66,7 @@ bool cancel_task(const Consumer& consumer, const FoundTask& found) {
   return true;
 }
 
-bool cancel_event(const Consumer& consumer, const StreamRow& row) {
+bool try_cancel(const Consumer& consumer, const StreamRow& row) {
   const int64 position = row.position();
   const FoundTask found = find_task(consumer.table, position);
   if (found.row) return cancel_task(consumer, found);
@@ -79,8 +79,16 @@ bool cancel_event(const Consumer& consumer, const StreamRow& row) {
     return false;
   }
   cancel_now(task);
-  insert_task(consumer.table, task);
+  put_task(consumer.table, task);
   return true;
+}
+
+// Twice: a nack, which doesn't wait for this, may move the event from its lease to a task between
+// the look for the one and the look for the other.
+bool cancel_event(const Consumer& consumer, const StreamRow& row) {
+  if (try_cancel(consumer, row)) return true;
+  KANTHORQ_TEST_POINT("cancel_again");
+  return try_cancel(consumer, row);
 }
 
 bool resume_event(const Consumer& consumer, const StreamRow& row) {
@@ -134,12 +142,20 @@ Datum change_events(FunctionCallInfo fcinfo, const char* function, Change change
   return PointerGetDatum(construct_array(changed, count, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
+// Looks in the order in which an event moves on meanwhile, as has_unfinished() does; a seek moves
+// it back.
 TaskState state_of(const Consumer& consumer, const StreamRow& row) {
+  const auto is_still_ahead = [&] {
+    return is_ahead(read_place(consumer), row.position(), row.txid());
+  };
+  const bool was_ahead = is_still_ahead();
+  KANTHORQ_TEST_POINT("state_place");
+  const bool is_leased = find_lease_of(consumer, row.position()).row;
+  KANTHORQ_TEST_POINT("state_lease");
   const FoundTask found = find_task(consumer.table, row.position());
   if (found.row) return found.task.state;
-  if (find_lease_of(consumer, row.position()).row) return TaskState::running;
-  return is_ahead(read_place(consumer), row.position(), row.txid()) ? TaskState::available
-                                                                    : TaskState::completed;
+  if (is_leased) return TaskState::running;
+  return was_ahead || is_still_ahead() ? TaskState::available : TaskState::completed;
 }
 
 }  // namespace

@@ -4,8 +4,7 @@
 
 namespace kanthorq {
 
-// Positions must be handed out one by one and in order, and be found by index: see shape.cpp.
-// Positions must be handed out one by one and in order, and be found by index: see shape.cpp.
+// Positions must be handed out one by one and in order, be there once, and be found by index.
 bool is_consumable(const OpenStream& stream) {
   return OidIsValid(stream.position_index) && hands_out_in_order(stream.position_sequence);
 }
@@ -17,8 +16,9 @@ void require_consumable(const OpenStream& stream) {
       (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
        errmsg("cannot consume \"%s\": its column \"position\" was altered",
               RelationGetRelationName(stream.relation)),
-       errdetail("It needs an index of its own, and an identity sequence with increment 1, cache "
-                 "1 and no cycle.")));
+       errdetail(
+           "It needs a unique index of its own, and an identity sequence with increment 1, cache "
+           "1 and no cycle.")));
 }
 
 void require_readable(const OpenStream& stream) {

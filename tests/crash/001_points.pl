@@ -190,6 +190,20 @@ scenario(
     answer => 3,
     after  => [ "SELECT kanthorq_ack('worker', $lease)" => 2, pulled('worker') => '' ]);
 scenario(
+    name   => 'cancel what is done',
+    before => 'SELECT 1',
+    run    => q{SELECT cardinality(kanthorq_cancel('worker', array_agg(id))) FROM kanthorq_stream_orders
+                WHERE kanthorq_task_state('worker', id) = 'completed'},
+    at     => ['cancel_again'],
+    answer => 0);
+scenario(
+    name   => 'look',
+    before => 'SELECT 1',
+    run    => q{SELECT (SELECT kanthorq_task_state('worker', id) FROM kanthorq_stream_orders ORDER BY position LIMIT 1),
+                    running FROM kanthorq_consumers},
+    at     => [qw(state_place state_lease status_place status_leases)],
+    answer => 'completed|0');
+scenario(
     name   => 'resume',
     before => 'SELECT 1',
     run    => "SELECT cardinality(kanthorq_resume('worker', $ids))",
@@ -221,6 +235,14 @@ scenario(
     at     => ['remove_rows'],
     answer => 't',
     after  => [ pulled('worker') => 'g1' ]);
+scenario(
+    name   => 'trim',
+    before => publish('orders', 'h'),
+    run    => q{SELECT kanthorq_stream_trim('orders', min(id), confirm => 'orders')
+                FROM kanthorq_stream_orders WHERE body = 'h'},
+    at     => [qw(unfinished_ahead unfinished_leased remove_rows)],
+    answer => 1,
+    after  => [ pulled('worker') => 'h1' ]);
 scenario(
     name   => 'create a stream',
     before => 'SELECT 1',

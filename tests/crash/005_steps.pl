@@ -1,5 +1,6 @@
 # The order of the steps on which exact delivery rests (docs/delivery.md): a pull or a publisher is stopped
-# between any two of them, and what is committed meanwhile is delivered all the same, once.
+# between any two of them, and what is committed meanwhile is delivered all the same, once. And that in which
+# others look where an event is: it moves on while they do, and is seen in one place or the other.
 #
 # A pull reads the ceiling, then who is writing, then what is committed. In any other order a transaction that
 # publishes or commits between two of the steps would be passed by the cursor and forgotten. A publisher has
@@ -104,6 +105,54 @@ for my $way (sort keys %ways) {
     my $late = $way eq 'several' ? 'stopped too' : 'stopped';
     is(join(' ', rest_of('worker')),   $late,          "$way: and then what it published, once");
     is(join(' ', rest_of('in_order')), "$late behind", "$way: in its place");
+}
+
+# Who looks is stopped; the lease that the event was in is refused meanwhile, or pulled for the first time.
+my %looks = (
+    state => [
+        [qw(state_place state_lease)],
+        "SELECT kanthorq_task_state('worker', id) FROM kanthorq_stream_orders ORDER BY position DESC LIMIT 1",
+        qr/^(?:available|running|retryable)$/
+    ],
+    view => [
+        [qw(status_place status_leases)],
+        "SELECT lag > 0 OR running > 0 OR retryable > 0 FROM kanthorq_consumers WHERE name = 'worker'",
+        qr/^t$/
+    ],
+    trim => [
+        ['unfinished_ahead'],
+        "SELECT kanthorq_stream_trim('orders', '7ZZZZZZZZZZZZZZZZZZZZZZZZZ', confirm => 'orders')",
+        qr/consumer "worker" has not finished/
+    ],
+    cancel => [
+        ['cancel_again'],
+        "SELECT cardinality(kanthorq_cancel('worker', ARRAY[(SELECT max(id) FROM kanthorq_stream_orders)]))",
+        qr/^1$/
+    ],
+);
+$node->safe_psql('postgres', q{SELECT kanthorq_consumer_drop('in_order', 'in_order');
+    SELECT kanthorq_consumer_seek('worker', 'new', confirm => 'worker')});
+for my $look (sort keys %looks) {
+    my ($points, $sql, $answer) = @{ $looks{$look} };
+    for my $point (@$points) {
+        $node->safe_psql('postgres', publish('moving'));
+        my ($lease) = split /\n/, $node->safe_psql('postgres', q{SELECT lease FROM kanthorq_pull('worker', 1)});
+        if ($look eq 'cancel') {
+            # The nack has settled the lease and is not committed when the cancel looks.
+            ask($publisher, "BEGIN; SELECT kanthorq_nack('worker', $lease, retry_in => '0')");
+            stop_at($puller, $puller_pid, $point, $sql);
+            ask($publisher, 'COMMIT');
+        } else {
+            stop_at($puller, $puller_pid, $point, $sql);
+            $node->safe_psql('postgres', "SELECT kanthorq_nack('worker', $lease, retry_in => '0')");
+        }
+        like(go_on($puller, $puller_pid), $answer, "$look stopped at $point: an event that is refused meanwhile is seen");
+        if ($look eq 'cancel') { rest_of('worker') }
+        else {
+            is($node->safe_psql('postgres', q{
+                    SELECT kanthorq_ack('worker', lease) FROM kanthorq_pull('worker', 1)}), 1, 'and comes again');
+        }
+    }
 }
 
 close_session($_) for $puller, $publisher;

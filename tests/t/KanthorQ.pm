@@ -216,15 +216,21 @@ sub places {
 }
 
 # after_crash(node, body): runs the body, which makes the server crash, and returns its answer when
-# the server has started anew; not before, as it still takes connections for a moment.
+# the server has started anew; not before, as it still takes connections for a moment. (The query is no
+# input of psql's, as it is with poll_query_until(): IPC::Run dies where psql ends before it reads it.)
 sub after_crash {
     my ($node, $body) = @_;
     my $checkpointer = "FROM pg_stat_activity WHERE backend_type = 'checkpointer'";
     my $pid = $node->safe_psql('postgres', "SELECT pid $checkpointer");
     my $answer = $body->();
-    $node->poll_query_until('postgres', "SELECT pid <> $pid $checkpointer")
-      or die 'the server did not come back';
-    return $answer;
+    my @ask    = ('psql', '-XqAt', '-d', $node->connstr('postgres'), '-c', "SELECT pid <> $pid $checkpointer");
+    for (1 .. 1200) {
+        my $is_new = '';
+        return $answer
+          if IPC::Run::run(\@ask, '<', '/dev/null', '>', \$is_new, '2>', '/dev/null') && $is_new eq "t\n";
+        Time::HiRes::usleep(100_000);
+    }
+    die 'the server did not come back';
 }
 
 1;
