@@ -13,10 +13,10 @@ SELECT count(kanthorq_publish('hostile_owner', 'event.' || n, '')) FROM generate
 
 -- Functions in indexes that say of themselves that they are constant: the server evaluates them for whoever asks it
 -- for the index's expressions.
-CREATE FUNCTION hostile_owner_note() RETURNS void LANGUAGE sql AS 'INSERT INTO hostile_owner_log VALUES (current_user)';
+CREATE FUNCTION hostile_owner_note() RETURNS void LANGUAGE sql AS 'INSERT INTO public.hostile_owner_log VALUES (current_user)';
 CREATE FUNCTION hostile_owner_true(integer) RETURNS boolean IMMUTABLE LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM hostile_owner_note();
+    PERFORM public.hostile_owner_note();
     RETURN true;
 END $$;
 CREATE INDEX ON kanthorq_stream_hostile_owner (created_at) WHERE hostile_owner_true(1);
