@@ -56,7 +56,23 @@ UPDATE kanthorq_consumer_hostile_owner SET position = 2;
 SELECT pg_sleep(0.01);
 SELECT string_agg(subject || ' ' || attempt, ', ' ORDER BY position) FROM kanthorq_pull('hostile_owner', 10);
 
--- Positions that are there twice.
+-- A state that there is none of is as good as retryable, and stops nobody.
+SELECT kanthorq_consumer_seek('hostile_owner', 'first', confirm => 'hostile_owner');
+SELECT lease FROM kanthorq_pull('hostile_owner', 1) \gset
+SELECT kanthorq_nack('hostile_owner', :lease, retry_in => '0');
+UPDATE kanthorq_consumer_hostile_owner SET state = 'unheard of';
+SELECT kanthorq_task_state('hostile_owner', id) FROM kanthorq_stream_hostile_owner ORDER BY position LIMIT 1;
+SELECT string_agg(subject || ' ' || attempt, ', ' ORDER BY position) FROM kanthorq_pull('hostile_owner', 10);
+UPDATE kanthorq_consumer_hostile_owner SET state = 'unheard of';
+SELECT kanthorq_consumer_seek('hostile_owner', 'new', confirm => 'hostile_owner') > 0 AS sought;
+SELECT count(*) FROM kanthorq_consumer_hostile_owner;
+
+-- Rows or positions that may be there twice.
+BEGIN;
+ALTER TABLE kanthorq_consumer_hostile_owner DROP CONSTRAINT kanthorq_consumer_hostile_owner__pkey;
+CREATE INDEX ON kanthorq_consumer_hostile_owner (position);
+SELECT count(*) FROM kanthorq_pull('hostile_owner');
+ROLLBACK;
 ALTER TABLE kanthorq_stream_hostile_owner DROP CONSTRAINT kanthorq_stream_hostile_owner__position_key;
 CREATE INDEX ON kanthorq_stream_hostile_owner (position);
 SELECT count(*) FROM kanthorq_pull('hostile_owner');
@@ -87,6 +103,13 @@ SELECT current_setting('server_version_num')::integer >= 180000 AS has_not_valid
 \if :has_not_valid
 ALTER TABLE kanthorq_stream_hostile_young ADD CONSTRAINT later NOT NULL body NOT VALID;
 \endif
+SELECT * FROM kanthorq_pull('hostile_young');
+DROP TABLE kanthorq_stream_hostile_young;
+-- One with a column that is computed.
+CREATE TABLE kanthorq_stream_hostile_young (
+    id varchar(64) COLLATE "C" PRIMARY KEY, subject varchar(128) COLLATE "C" NOT NULL, body bytea NOT NULL,
+    metadata jsonb NOT NULL, created_at bigint NOT NULL GENERATED ALWAYS AS (1) STORED, txid xid8 NOT NULL,
+    position bigint GENERATED ALWAYS AS IDENTITY UNIQUE);
 SELECT * FROM kanthorq_pull('hostile_young');
 RESET ROLE;
 SELECT name FROM kanthorq_streams WHERE name LIKE 'hostile%';

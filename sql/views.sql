@@ -129,6 +129,13 @@ ALTER TABLE kanthorq_stream_views RENAME subject TO title;
 SELECT count(*) FROM kanthorq_events('views');
 ROLLBACK;
 
+-- Who looks holds nobody up.
+BEGIN;
+SELECT count(*) FROM kanthorq_streams, kanthorq_consumers;
+SELECT relation::regclass, mode FROM pg_locks
+WHERE pid = pg_backend_pid() AND relation::regclass::text ~* 'kanthorq_(stream|consumer)_"?views';
+ROLLBACK;
+
 -- A table that was dropped by hand does not keep the others from being seen.
 DROP TABLE "kanthorq_stream_Views_other";
 SELECT name FROM kanthorq_streams ORDER BY name;

@@ -84,14 +84,7 @@ Consumer open_consumer(Oid schema, std::string_view name, LOCKMODE lock, AclMode
   require_name(name);
   Consumer consumer;
   if (!try_open_consumer(schema, name, lock, consumer)) raise_no_such_consumer(schema, name);
-  const char* difference = task_table_difference(consumer.table);
-  if (difference)
-    ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                    errmsg("table \"%s\" is no longer the consumer's",
-                           RelationGetRelationName(consumer.table)),
-                    errdetail("%s", difference),
-                    errhint("Undo the change where that is possible, or drop the consumer and "
-                            "create it again.")));
+  require_task_table(consumer.table);
   const AclResult allowed =
       privilege == ACL_NO_RIGHTS
           ? ACLCHECK_OK

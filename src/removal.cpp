@@ -6,7 +6,8 @@
 // subtransaction: an error ends the subtransaction at least, so a permit that an error left behind
 // is never valid again, and nothing has to clean it up. The permit is for one statement: a DELETE
 // that somebody's trigger runs meanwhile is one more, and refused, be it on the table or on a
-// parent of it, which our trigger for statements does not see.
+// parent of it, which our trigger for statements does not see. (A policy's function, which only the
+// owner can put there, runs as part of the statement.)
 #include "array.hpp"
 #include "consumer.hpp"
 #include "datum.hpp"
@@ -95,11 +96,13 @@ uint64 remove_where(Relation table, Snapshot snapshot, const char* condition, Oi
   return removed;
 }
 
+// The lock on a consumer's table lets it be pulled from, and keeps a seek from making events of its
+// past unfinished again.
 void require_finished(Oid schema, const OpenStream& stream, std::string_view name,
                       Snapshot snapshot, std::string_view before_id) {
   for_consumers_of(schema, name, [&](std::string_view consumer_name) {
     with_consumer(
-        schema, consumer_name, AccessShareLock, ACL_NO_RIGHTS, [&](const Consumer& consumer) {
+        schema, consumer_name, RowExclusiveLock, ACL_NO_RIGHTS, [&](const Consumer& consumer) {
           require_consumable(stream);
           if (has_unfinished(consumer, stream, snapshot, before_id))
             ereport(ERROR,

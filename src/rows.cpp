@@ -25,6 +25,7 @@ constexpr AttrNumber known_columns = 9;  // no table of ours has an index on a l
 struct KnownIndexes {
   Known known;
   Oid on[known_columns];
+  bool unique[known_columns];
 };
 
 constinit Knowledge<KnownIndexes> known_indexes;
@@ -34,17 +35,24 @@ bool is_ordinary(Relation index) {
          index->rd_rel->relam == BTREE_AM_OID;
 }
 
+bool keeps_unique(Form_pg_index index) {
+  return index->indisunique && index->indimmediate && index->indnkeyatts == 1;
+}
+
 void find_indexes(KnownIndexes& found, Relation table) {
   std::fill_n(found.on, known_columns, InvalidOid);
+  std::fill_n(found.unique, known_columns, false);
   List* indexes = RelationGetIndexList(table);
   ListCell* cell;
   foreach (cell, indexes) {
     Relation index = index_open(lfirst_oid(cell), AccessShareLock);
     const AttrNumber first = index->rd_index->indkey.values[0];
-    if (first >= 1 && first <= known_columns && !OidIsValid(found.on[first - 1]) &&
-        is_ordinary(index) &&
-        is_in_natural_order(index, TupleDescAttr(RelationGetDescr(table), first - 1)))
-      found.on[first - 1] = RelationGetRelid(index);
+    if (first >= 1 && first <= known_columns && is_ordinary(index) &&
+        is_in_natural_order(index, TupleDescAttr(RelationGetDescr(table), first - 1))) {
+      Oid& on = found.on[first - 1];
+      if (!OidIsValid(on)) on = RelationGetRelid(index);
+      if (keeps_unique(index->rd_index)) found.unique[first - 1] = true;
+    }
     index_close(index, AccessShareLock);
   }
   list_free(indexes);
@@ -59,15 +67,18 @@ bool is_on_columns(Relation index) {
   return is_null(Anum_pg_index_indexprs) && is_null(Anum_pg_index_indpred);
 }
 
-Oid find_index_on(Relation table, AttrNumber column) {
-  const KnownIndexes& indexes = known_indexes.about(
+static const KnownIndexes& indexes_of(Relation table) {
+  return known_indexes.about(
       table, [](const KnownIndexes&) { return true; },
       [&](KnownIndexes& found) {
         find_indexes(found, table);
         return true;
       });
-  return indexes.on[column - 1];
 }
+
+Oid find_index_on(Relation table, AttrNumber column) { return indexes_of(table).on[column - 1]; }
+
+bool is_unique(Relation table, AttrNumber column) { return indexes_of(table).unique[column - 1]; }
 
 Oid index_on(Relation table, AttrNumber column) {
   const Oid index = find_index_on(table, column);

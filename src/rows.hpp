@@ -138,4 +138,7 @@ bool is_on_columns(Relation index);
 Oid find_index_on(Relation table, AttrNumber column);
 Oid index_on(Relation table, AttrNumber column);
 
+// Does such an index, on nothing else, keep a value of that column from being there twice?
+bool is_unique(Relation table, AttrNumber column);
+
 }  // namespace kanthorq

@@ -132,7 +132,7 @@ bool has_index(Relation table, bool (*wanted)(Form_pg_index)) {
     Relation index = index_open(lfirst_oid(cell), AccessShareLock);
     const bool ordinary = is_on_columns(index) && index->rd_index->indisvalid;
     if (ordinary && wanted(index->rd_index)) found = true;
-    index_close(index, NoLock);
+    index_close(index, AccessShareLock);
   }
   list_free(indexes);
   return found;
@@ -166,6 +166,8 @@ const char* kind_difference(Relation table) {
     Form_pg_attribute found = TupleDescAttr(descriptor, i);
     if (found->atttypid != wanted.type || found->attcollation != wanted.collation)
       return psprintf("Its column \"%s\" is not of the type %s.", wanted.name, wanted.definition);
+    if (found->attgenerated != '\0')
+      return psprintf("Its column \"%s\" is generated.", wanted.name);
     if (!is_never_null(descriptor, i))
       return psprintf("Its column \"%s\" may be null.", wanted.name);
   }
@@ -177,7 +179,7 @@ const char* definition_difference(TupleDesc descriptor) {
   for (int i = 0; i < stream_columns; i++) {
     const Column& wanted = columns[i];
     Form_pg_attribute found = TupleDescAttr(descriptor, i);
-    if (found->atttypmod != wanted.typmod || found->attgenerated != '\0')
+    if (found->atttypmod != wanted.typmod)
       return psprintf("Its column \"%s\" is not of the type %s.", wanted.name, wanted.definition);
   }
   if (TupleDescAttr(descriptor, position_column - 1)->attidentity != ATTRIBUTE_IDENTITY_ALWAYS)
@@ -371,8 +373,6 @@ void adopt_stream_table(Oid schema, std::string_view name, bool subject_index) {
     dress(schema, name, quoted);
   });
 }
-
-bool has_unique_positions(Relation table) { return has_index(table, is_unique_on_position); }
 
 bool is_table_of(Oid oid, Oid schema, std::string_view name) {
   Relation table = try_relation_open(oid, AccessShareLock);

@@ -48,9 +48,6 @@ void require_stream_table(Relation table, Oid schema, std::string_view name);
 // an INSERT would heed and a direct insertion would not? Indexes are not looked at.
 bool is_plain_stream_table(Relation table, Oid schema, std::string_view name);
 
-// Does a unique index keep a position from being there twice?
-bool has_unique_positions(Relation table);
-
 // Positions must be handed out one by one and in order: a session that keeps some for later would
 // take one behind which readers have passed.
 bool hands_out_in_order(Oid sequence);

@@ -31,6 +31,11 @@ bool may_read(Relation table) {
          check_enable_rls(RelationGetRelid(table), InvalidOid, true) != RLS_ENABLED;
 }
 
+// A standby has no contents of what is unlogged.
+bool is_here(const OpenStream& stream) {
+  return !RecoveryInProgress() || RelationIsPermanent(stream.relation);
+}
+
 // The greatest id, by one step from the end of the primary key's index; null without one, and where
 // the owner wrote something else there.
 NullableDatum newest_id(Relation table) {
@@ -73,9 +78,7 @@ struct TaskCounts {
 TaskCounts count_tasks(Relation table) {
   TaskCounts counts;
   for_rows(table, index_on(table, task_position_column), nullptr, 0, [&](HeapTuple row) {
-    TaskState state{};
-    if (!parse_task_state(view_of(DatumGetTextPP(row_value(table, row, task_state_column))), state))
-      return true;  // its owner wrote something else there
+    const TaskState state = read_task(table, row).task.state;
     if (is_due_state(state)) counts.retryable++;
     if (state == TaskState::discarded) counts.discarded++;
     if (state == TaskState::cancelled) counts.cancelled++;
@@ -180,6 +183,10 @@ KANTHORQ_FUNCTION(kanthorq_stream_status) {
   OpenStream stream;
   if (!try_open_stream(own_schema(fcinfo), text_argument(fcinfo, 0), AccessShareLock, stream))
     return Datum{0};
+  if (!is_here(stream)) {
+    table_close(stream.relation, AccessShareLock);
+    return Datum{0};
+  }
   const Datum relation = ObjectIdGetDatum(RelationGetRelid(stream.relation));
   const float4 estimate = stream.relation->rd_rel->reltuples;
   const NullableDatum fields[] = {
@@ -204,7 +211,7 @@ KANTHORQ_FUNCTION(kanthorq_consumer_status) {
   OpenStream stream;
   const bool intact = task_table_difference(consumer.table) == nullptr;
   if (intact && try_open_stream(consumer.schema, consumer.stream, AccessShareLock, stream)) {
-    if (is_consumable(stream)) put_consumer(fcinfo, consumer, stream);
+    if (is_consumable(stream) && is_here(stream)) put_consumer(fcinfo, consumer, stream);
     table_close(stream.relation, AccessShareLock);
   }
   relation_close(consumer.table, AccessShareLock);

@@ -42,8 +42,9 @@ bool find_out(KnownTable& table, Relation relation, Oid schema, std::string_view
   table.plain = false;
   if (table.intact) {
     table.position_sequence = identity_sequence(relation, position_column);
-    table.position_index =
-        has_unique_positions(relation) ? find_index_on(relation, position_column) : InvalidOid;
+    table.position_index = is_unique(relation, position_column)
+                               ? find_index_on(relation, position_column)
+                               : InvalidOid;
     table.plain = is_plain_stream_table(relation, schema, name);
   }
   return table.intact;

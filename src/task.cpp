@@ -1,5 +1,7 @@
 #include "task.hpp"
 
+#include "task_table.hpp"
+
 namespace kanthorq {
 
 namespace {
@@ -105,8 +107,10 @@ FoundTask read_task(Relation table, HeapTuple row) {
       .errors = value(task_error_column),
       .finalized_at = nullable_row_value(table, row, task_finalized_at_column),
   };
+  // Whoever may write into the table may have written something else. Taken for one that is to be
+  // tried again it stops nobody.
   if (!parse_task_state(view_of(DatumGetTextPP(value(task_state_column))), task.state))
-    elog(ERROR, "unknown state in table \"%s\"", RelationGetRelationName(table));
+    task.state = TaskState::retryable;
   return {row, task};
 }
 
@@ -120,11 +124,15 @@ FoundTask find_task(Relation table, int64 position) {
 void put_task(Relation table, const Task& task) {
   const FoundTask found = find_task(table, task.position);
   if (found.row) return change_task(table, found, task);
+  require_task_table(table);  // see change_task()
   CatalogTupleInsert(table, form_row(table, task));
   CommandCounterIncrement();
 }
 
+// An index that was begun since the table was opened, which CONCURRENTLY does beside us, is opened
+// with the others by the server, and its owner's code would run.
 void change_task(Relation table, const FoundTask& found, const Task& task) {
+  require_task_table(table);
   CatalogTupleUpdate(table, &found.row->t_self, form_row(table, task));
   CommandCounterIncrement();
 }

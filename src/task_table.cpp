@@ -84,6 +84,7 @@ const char* look_for_difference(Relation table) {
   for (AttrNumber column : {task_position_column, task_event_id_column, task_schedule_at_column})
     if (!OidIsValid(find_index_on(table, column)))
       return psprintf("Its index on \"%s\" is missing.", task_column_types[column - 1].name);
+  if (!is_unique(table, task_position_column)) return "Its index on \"position\" is not unique.";
   if (!has_ordinary_indexes_only(table))
     return "It has an index on an expression, with a condition, or with deferred checks.";
   return nullptr;
@@ -99,14 +100,27 @@ constinit Knowledge<KnownTaskTable> known_task_tables;
 }  // namespace
 
 const char* task_table_difference(Relation table) {
-  return known_task_tables
-      .about(
-          table, [](const KnownTaskTable&) { return true; },
-          [&](KnownTaskTable& found) {
-            found.difference = look_for_difference(table);
-            return found.difference == nullptr;
-          })
-      .difference;
+  for (;;) {
+    const KnownTaskTable& found = known_task_tables.about(
+        table, [](const KnownTaskTable&) { return true; },
+        [&](KnownTaskTable& look) {
+          look.difference = look_for_difference(table);
+          return look.difference == nullptr;
+        });
+    if (found.difference || found.known.valid) return found.difference;
+    CHECK_FOR_INTERRUPTS();  // it was altered while this looked at it
+  }
+}
+
+void require_task_table(Relation table) {
+  const char* difference = task_table_difference(table);
+  if (!difference) return;
+  ereport(ERROR,
+          (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+           errmsg("table \"%s\" is no longer the consumer's", RelationGetRelationName(table)),
+           errdetail("%s", difference),
+           errhint("Undo the change where that is possible, or drop the consumer and "
+                   "create it again.")));
 }
 
 // An update changes state, attempts and times; none of them but schedule_at is in an index, and

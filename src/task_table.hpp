@@ -15,6 +15,10 @@ void drop_task_table(Oid schema, std::string_view consumer);
 // it.
 const char* task_table_difference(Relation table);
 
+// Raises 55000 where there is a difference. Where there is none, there is none until the next time
+// that this session takes a lock, or looks for invalidations otherwise.
+void require_task_table(Relation table);
+
 // Deletes all tasks but the cancelled ones: those somebody decided about.
 void forget_tasks(Relation table);
 

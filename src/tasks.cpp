@@ -62,7 +62,7 @@ bool cancel_task(const Consumer& consumer, const FoundTask& found) {
   Task task = found.task;
   if (task.state == TaskState::running && !take_from_lease(consumer, task.position)) return false;
   cancel_now(task);
-  change_task(consumer.table, find_task(consumer.table, task.position), task);
+  put_task(consumer.table, task);
   return true;
 }
 

@@ -67,7 +67,7 @@ int64 last_position(Oid sequence) {
       reinterpret_cast<Form_pg_sequence_data>(reinterpret_cast<char*>(header) + header->t_hoff);
   const int64 last = data->is_called ? data->last_value : data->last_value - 1;
   UnlockReleaseBuffer(buffer);
-  relation_close(relation, NoLock);
+  relation_close(relation, AccessShareLock);
   return last;
 }
 

@@ -155,6 +155,45 @@ for my $look (sort keys %looks) {
     }
 }
 
+# A seek would make events of the past unfinished again: it waits for a trim that has looked.
+$node->safe_psql('postgres', publish('finished'));
+is(join(' ', rest_of('worker')), 'finished', 'before a trim');
+$node->safe_psql('postgres', q{SELECT kanthorq_ack('worker', lease) FROM kanthorq_delivery_lease WHERE lease > 0});
+stop_at($puller, $puller_pid, 'unfinished_ahead', $looks{trim}[1]);
+my (undef, undef, $waited) = $node->psql('postgres',
+    q{SET lock_timeout = '100ms'; SELECT kanthorq_consumer_seek('worker', 'first', confirm => 'worker')});
+like($waited, qr/lock timeout/, 'a seek waits for a trim that has begun to look');
+like(go_on($puller, $puller_pid), qr/^[1-9]/, 'which removes what was finished');
+
+# The row of the event is deleted while it is cancelled.
+sub refused {
+    $node->safe_psql('postgres', publish($_[0]));
+    $node->safe_psql('postgres', q{SELECT kanthorq_nack('worker', lease, retry_in => '0') FROM kanthorq_pull('worker', 1)});
+}
+refused('deleted');
+$node->safe_psql('postgres', q{SELECT * FROM kanthorq_pull('worker', 1)});
+stop_at($puller, $puller_pid, 'cancel_lease', $looks{cancel}[1]);
+$node->safe_psql('postgres', 'DELETE FROM kanthorq_consumer_worker');
+like(go_on($puller, $puller_pid), qr/^1$/, 'cancelled, though its row was deleted meanwhile');
+
+# An index that is begun while a pull is under way: its owner's code does not run as the puller. The first look
+# at the indexes evaluates what is constant in them.
+refused('indexed');
+$node->safe_psql('postgres', q{
+    CREATE TABLE ran (who text);
+    CREATE FUNCTION note() RETURNS void LANGUAGE sql AS $$
+        INSERT INTO public.ran VALUES (current_setting('application_name')) $$;
+    CREATE FUNCTION constant(integer) RETURNS boolean IMMUTABLE LANGUAGE plpgsql AS $$
+        BEGIN PERFORM public.note(); RETURN true; END $$});
+ask($puller, q{SET application_name = 'puller'});
+stop_at($puller, $puller_pid, 'pull_locked', pull('worker'));
+start_statement($publisher, q{CREATE INDEX CONCURRENTLY begun ON kanthorq_consumer_worker (subject) WHERE constant(1)});
+wait_for($node, q{SELECT count(*) = 1 FROM pg_index WHERE indexrelid = to_regclass('begun')});
+like(go_on($puller, $puller_pid), qr/is no longer the consumer's/, 'an index that was begun meanwhile is refused');
+is($node->safe_psql('postgres', q{SELECT count(*) FROM ran WHERE who = 'puller'}), 0, 'and nothing of it was run');
+ask($publisher, 'DROP INDEX begun');
+is(join(' ', rest_of('worker')), 'indexed', 'without it the event comes');
+
 close_session($_) for $puller, $publisher;
 $node->stop;
 done_testing();
