@@ -345,6 +345,8 @@ def remove(test):
         values = (stream.name, before_id, stream.name, force)
         for consumer in consumers:
             test.note_read(session, consumer.name)
+            if not force:  # it keeps a seek of another transaction waiting
+                world.touch(session.transaction, consumer.name)
         if not force and any(c.has_unfinished(stream, before_id, session.transaction) for c in consumers):
             refused = "55000"
     else:
