@@ -53,8 +53,8 @@ SELECT lease FROM kanthorq_pull('hostile_owner', 1) \gset
 SELECT kanthorq_nack('hostile_owner', :lease, retry_in => '1 hour');
 SELECT string_agg(subject, ' ' ORDER BY position) FROM kanthorq_pull('hostile_owner', 10, visibility_timeout => '1 ms');
 UPDATE kanthorq_consumer_hostile_owner SET position = 2;
-SELECT pg_sleep(0.01);
-SELECT string_agg(subject || ' ' || attempt, ', ' ORDER BY position) FROM kanthorq_pull('hostile_owner', 10);
+SELECT string_agg(subject || ' ' || attempt, ', ' ORDER BY position)
+FROM kanthorq_pull('hostile_owner', 10, wait => '1 minute');
 
 -- A state that there is none of is as good as retryable, and stops nobody.
 SELECT kanthorq_consumer_seek('hostile_owner', 'first', confirm => 'hostile_owner');
