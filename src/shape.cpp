@@ -143,11 +143,6 @@ bool is_primary_key_on_id(Form_pg_index index) {
          index->indkey.values[0] == id_column;
 }
 
-bool is_unique_on_position(Form_pg_index index) {
-  return index->indisunique && index->indimmediate && index->indnkeyatts == 1 &&
-         index->indkey.values[0] == position_column;
-}
-
 bool is_on_subject_and_id(Form_pg_index index) {
   return index->indnkeyatts == 2 && index->indkey.values[0] == subject_column &&
          index->indkey.values[1] == id_column;
@@ -200,7 +195,7 @@ const char* shape_difference(Relation table) {
   if (!hands_out_in_order(identity_sequence(table, position_column)))
     return "The sequence of its column \"position\" must have increment 1, cache 1 and no cycle.";
   if (!has_index(table, is_primary_key_on_id)) return "Its primary key is not \"id\".";
-  if (!has_index(table, is_unique_on_position)) return "Its column \"position\" is not unique.";
+  if (!is_unique(table, position_column)) return "Its column \"position\" is not unique.";
   return nullptr;
 }
 
