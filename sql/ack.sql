@@ -77,6 +77,51 @@ SELECT pg_temp.refused($$SELECT kanthorq_ack('ack', $1, '{01ARZ3NDEKTSV4RRFFQ69G
 -- Every event was settled once, and none comes again.
 SELECT count(*) FROM kanthorq_pull('ack');
 
+-- No null is "all", typed or not: clients send null for a list that was never filled. Of an empty list
+-- nothing is settled, and all that is left only by the form that has no list.
+SELECT pg_temp.publish('ack', 'HJKM');
+SELECT lease FROM pg_temp.pull('ack') \gset
+PREPARE ack AS SELECT kanthorq_ack('ack', $1, $2);
+PREPARE nack AS SELECT kanthorq_nack('ack', $1, $2, $3, $4);
+SELECT statement, pg_temp.refused(statement, :lease) FROM unnest(ARRAY[
+    $$SELECT kanthorq_ack('ack', $1, NULL)$$,
+    $$SELECT kanthorq_ack('ack', $1, NULL::text[])$$,
+    $$SELECT kanthorq_ack(consumer => 'ack', lease => $1, ids => NULL)$$,
+    $$SELECT kanthorq_ack('ack', $1, array_agg(id)) FROM kanthorq_events('ack') WHERE false$$,
+    $$SELECT kanthorq_ack('ack', $1, '{NULL}')$$,
+    $$SELECT kanthorq_ack('ack', $1, '{*}')$$,
+    $$SELECT kanthorq_nack('ack', $1, NULL)$$,
+    $$SELECT kanthorq_nack('ack', $1, NULL::text[])$$,
+    $$SELECT kanthorq_nack('ack', $1, NULL, 'no paper', '0')$$,
+    $$SELECT kanthorq_nack('ack', $1, ids => NULL, error => 'no paper')$$,
+    $$SELECT kanthorq_nack('ack', $1, array_agg(id)) FROM kanthorq_events('ack') WHERE false$$,
+    $$SELECT kanthorq_nack('ack', $1, '{NULL}')$$,
+    $$SELECT kanthorq_nack('ack', $1, '{*,*}')$$,
+    $$SELECT kanthorq_nack('ack', $1, '{01ARZ3NDEKTSV4RRFFQ69G5FAH,*}')$$,
+    $$SELECT kanthorq_nack('ack', $1, '{{*}}')$$,
+    $$SELECT kanthorq_nack('ack', $1, 'no paper')$$]) AS statement;
+EXECUTE ack(:lease, NULL);
+EXECUTE nack(:lease, NULL, 'no paper', '0');
+EXECUTE ack(:lease, '{}');
+EXECUTE nack(:lease, '{}', 'no paper', '0');
+SELECT pg_temp.states('ack', 'ack') LIKE '%H:running J:running K:running M:running' AS running;
+EXECUTE ack(:lease, pg_temp.ids('H'));
+EXECUTE nack(:lease, '{01ARZ3NDEKTSV4RRFFQ69G5FAJ}', 'no paper', '0');
+SELECT kanthorq_nack('ack', :lease, '{01ARZ3NDEKTSV4RRFFQ69G5FAK}', retry_in => '0');
+SELECT pg_temp.states('ack', 'ack') LIKE '%H:completed J:retryable K:retryable M:running' AS settled;
+SELECT kanthorq_ack(consumer => 'ack', lease => :lease);
+-- Refusing has one form, in which {*} says that no list was given.
+SELECT lease FROM pg_temp.pull('ack') \gset
+SELECT kanthorq_nack('ack', :lease, retry_in => '0', error => 'no paper');
+SELECT lease FROM pg_temp.pull('ack') \gset
+SELECT kanthorq_nack('ack', :lease, '{*}', 'no paper', '0');
+SELECT lease FROM pg_temp.pull('ack') \gset
+SELECT kanthorq_ack('ack', :lease);
+SELECT pg_temp.states('ack', 'ack') LIKE '%H:completed J:completed K:completed M:completed' AS completed;
+DEALLOCATE ALL;
+-- The rest of this file is about the events before them.
+SELECT kanthorq_event_remove('ack', pg_temp.ids('HJKM'));
+
 -- Two leases do not touch each other.
 SELECT pg_temp.publish('ack', 'ABCDEF');
 SELECT lease FROM pg_temp.pull('ack', 3) \gset first_

@@ -315,17 +315,28 @@ CREATE FUNCTION kanthorq_pull(consumer text, size integer DEFAULT 100, wait inte
 COMMENT ON FUNCTION kanthorq_pull(text, integer, interval, interval) IS
 'leases up to size (1 to 10,000) events: those of leases that ran out, then retries that are due, then new ones; waits up to wait for the first; no row does not mean that nothing is left';
 
-CREATE FUNCTION kanthorq_ack(consumer text, lease bigint, ids text[] DEFAULT NULL) RETURNS bigint
+-- A null list never means all: clients send null for a list that was never filled. So all that is left
+-- has a form of its own, without ids, and a call that names ids as null is an error.
+CREATE FUNCTION kanthorq_ack(consumer text, lease bigint) RETURNS bigint
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION kanthorq_ack(text, bigint, text[]) IS
-'settles these events of the lease, or all that are left in it, as completed and returns how many: ids that are not in it are passed over; KQ001 where the lease is no longer held';
+COMMENT ON FUNCTION kanthorq_ack(text, bigint) IS
+'settles all events that are left in the lease as completed and returns how many; KQ001 where the lease is no longer held';
 
-CREATE FUNCTION kanthorq_nack(consumer text, lease bigint, ids text[] DEFAULT NULL,
+CREATE FUNCTION kanthorq_ack(consumer text, lease bigint, ids text[]) RETURNS bigint
+    AS 'MODULE_PATHNAME', 'kanthorq_ack_events' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION kanthorq_ack(text, bigint, text[]) IS
+'settles these events of the lease as completed and returns how many: ids that are not in it are skipped, an empty array settles nothing, a null one is an error; KQ001 where the lease is no longer held';
+
+-- One function and not two, because error could then be the third argument as well. The server would
+-- have to choose by the type of an argument that often has none, and it prefers text: an untyped
+-- '{...}' of ids would be taken for an error that concerns all events. {*} is no event's id, so it can
+-- say that ids was left out.
+CREATE FUNCTION kanthorq_nack(consumer text, lease bigint, ids text[] DEFAULT '{*}',
                               error text DEFAULT NULL, retry_in interval DEFAULT NULL)
     RETURNS bigint
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION kanthorq_nack(text, bigint, text[], text, interval) IS
-'refuses these events of the lease, or all that are left in it: retried after retry_in or attempt^4 seconds, or discarded after the last attempt; returns how many; KQ001 where the lease is no longer held';
+'refuses these events of the lease, or all that are left in it where ids is left out: retried after retry_in or attempt^4 seconds, or discarded after the last attempt; returns how many; an empty array refuses nothing, a null one is an error; KQ001 where the lease is no longer held';
 
 CREATE FUNCTION kanthorq_extend(consumer text, lease bigint, by interval DEFAULT NULL)
     RETURNS timestamptz

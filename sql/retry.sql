@@ -60,7 +60,7 @@ SELECT * FROM pg_temp.tasks('retry');
 -- The last attempt that fails leaves the event discarded.
 SELECT lease, events FROM pg_temp.pull('retry') \gset
 \echo :events
-SELECT kanthorq_nack('retry', :lease, NULL, 'second', '0');
+SELECT kanthorq_nack('retry', :lease, error => 'second', retry_in => '0');
 SELECT lease, events FROM pg_temp.pull('retry') \gset
 \echo :events
 SELECT kanthorq_nack('retry', :lease, pg_temp.ids('23'), 'third', '0');

@@ -52,15 +52,36 @@ Split split(Positions positions, const Positions* wanted) {
   return result;
 }
 
-// Settles the events that argument 2 names, or all that is left of the lease where it is null:
-// calls `fresh(position)` and `again(task)` for each. Returns how many there were.
+// Which events of a lease a call is about: all that are left in it, or those that it names. A null
+// list is neither. Clients send one for a list that they never filled, and they must not settle
+// work by it that nobody did.
+struct Chosen {
+  bool all;
+  Elements ids;
+};
+
+constexpr Chosen all_that_are_left{true, {}};
+
+Chosen named_events(FunctionCallInfo fcinfo) {
+  return {false, required_elements(fcinfo, 2, "ids", TEXTOID)};
+}
+
+// The array {*} says what leaving `ids` out says, since it is the argument's default.
+Chosen named_events_or_all(FunctionCallInfo fcinfo) {
+  const Chosen chosen = named_events(fcinfo);
+  const bool all = chosen.ids.count == 1 && !chosen.ids.is_null(0) &&
+                   view_of(DatumGetTextPP(chosen.ids.values[0])) == "*";
+  return all ? all_that_are_left : chosen;
+}
+
+// Settles the chosen events of the lease: calls `fresh(position)` and `again(task)` for each.
+// Returns how many there were.
 template <typename Fresh, typename Again>
-int64 settle(FunctionCallInfo fcinfo, const Consumer& consumer, const OpenStream& stream,
-             const Lease& lease, Fresh fresh, Again again) {
-  const Elements ids = optional_elements(fcinfo, 2, "ids", TEXTOID);
-  const Positions wanted = ids.given ? positions_of(stream, ids) : Positions{};
-  const Split first = split(lease.fresh, ids.given ? &wanted : nullptr);
-  const Split more = split(lease.again, ids.given ? &wanted : nullptr);
+int64 settle(const Consumer& consumer, const OpenStream& stream, const Lease& lease,
+             const Chosen& chosen, Fresh fresh, Again again) {
+  const Positions wanted = chosen.all ? Positions{} : positions_of(stream, chosen.ids);
+  const Split first = split(lease.fresh, chosen.all ? nullptr : &wanted);
+  const Split more = split(lease.again, chosen.all ? nullptr : &wanted);
   for (std::size_t i = 0; i < first.chosen.count; i++) {
     fresh(first.chosen.values[i]);
     KANTHORQ_TEST_POINT("settle_fresh");
@@ -78,10 +99,13 @@ int64 settle(FunctionCallInfo fcinfo, const Consumer& consumer, const OpenStream
   return static_cast<int64>(settled);
 }
 
-template <typename Body>
-void with_lease(FunctionCallInfo fcinfo, const char* function, Body body) {
+void require_consumer_and_lease(FunctionCallInfo fcinfo) {
   require_argument(fcinfo, 0, "consumer");
   require_argument(fcinfo, 1, "lease");
+}
+
+template <typename Body>
+void with_lease(FunctionCallInfo fcinfo, const char* function, Body body) {
   PreventCommandIfReadOnly(function);
   with_worker(own_schema(fcinfo), text_argument(fcinfo, 0), RowExclusiveLock, ACL_UPDATE,
               [&](const Consumer& consumer, const OpenStream& stream) {
@@ -91,6 +115,17 @@ void with_lease(FunctionCallInfo fcinfo, const char* function, Body body) {
               });
 }
 
+int64 acknowledge(FunctionCallInfo fcinfo, const Chosen& chosen) {
+  int64 settled = 0;
+  with_lease(fcinfo, "kanthorq_ack()",
+             [&](const Consumer& consumer, const OpenStream& stream, const Lease& lease) {
+               settled = settle(
+                   consumer, stream, lease, chosen, [](int64) {},
+                   [&](const FoundTask& found) { delete_task(consumer.table, found); });
+             });
+  return settled;
+}
+
 }  // namespace
 
 }  // namespace kanthorq
@@ -98,17 +133,18 @@ void with_lease(FunctionCallInfo fcinfo, const char* function, Body body) {
 using namespace kanthorq;
 
 KANTHORQ_FUNCTION(kanthorq_ack) {
-  int64 settled = 0;
-  with_lease(fcinfo, "kanthorq_ack()",
-             [&](const Consumer& consumer, const OpenStream& stream, const Lease& lease) {
-               settled = settle(
-                   fcinfo, consumer, stream, lease, [](int64) {},
-                   [&](const FoundTask& found) { delete_task(consumer.table, found); });
-             });
-  PG_RETURN_INT64(settled);
+  require_consumer_and_lease(fcinfo);
+  PG_RETURN_INT64(acknowledge(fcinfo, all_that_are_left));
+}
+
+KANTHORQ_FUNCTION(kanthorq_ack_events) {
+  require_consumer_and_lease(fcinfo);
+  PG_RETURN_INT64(acknowledge(fcinfo, named_events(fcinfo)));
 }
 
 KANTHORQ_FUNCTION(kanthorq_nack) {
+  require_consumer_and_lease(fcinfo);
+  const Chosen chosen = named_events_or_all(fcinfo);
   const std::string_view error = PG_ARGISNULL(3) ? std::string_view{} : text_argument(fcinfo, 3);
   const bool named_delay = !PG_ARGISNULL(4);
   const int64 named_delay_ms = named_delay ? duration_argument(fcinfo, 4, "retry_in", 0) : 0;
@@ -125,7 +161,7 @@ KANTHORQ_FUNCTION(kanthorq_nack) {
                  fail_attempt(task, consumer.attempt_max, now, now + delay, error);
                };
                settled = settle(
-                   fcinfo, consumer, stream, lease,
+                   consumer, stream, lease, chosen,
                    [&](int64 position) {
                      with_position(stream, newest, position, [&](const StreamRow& row) {
                        Task task = new_task(position, row.id(), row.subject());
@@ -147,6 +183,7 @@ KANTHORQ_FUNCTION(kanthorq_nack) {
 }
 
 KANTHORQ_FUNCTION(kanthorq_extend) {
+  require_consumer_and_lease(fcinfo);
   const bool named = !PG_ARGISNULL(2);
   const int64 named_ms = named ? duration_argument(fcinfo, 2, "by", 1) : 0;
   int64 deadline = 0;

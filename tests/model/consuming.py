@@ -92,10 +92,15 @@ def some_lease(test, consumer):
     return test.random.choice(consumer.ended_leases[-20:] or [0, 7, -1])
 
 
+ALL_LEFT = "all that is left"  # what a call without ids is about
+
+
 def some_ids(test, session, consumer, stream, number):
-    """None, or ids: some of the lease, and some others."""
+    """ALL_LEFT, None for null, or ids: some of the lease, and some others."""
     random = test.random
     if random.random() < 0.3:
+        return ALL_LEFT
+    if random.random() < 0.1:
         return None
     lease = consumer.lease(number)
     positions = lease.fresh + lease.again if lease else []
@@ -106,7 +111,7 @@ def some_ids(test, session, consumer, stream, number):
 
 
 def positions_of(stream, ids, transaction):
-    if ids is None:
+    if ids == ALL_LEFT:
         return None
     return {e.position for e in stream.seen_by(transaction) if e.id in set(ids)}
 
@@ -124,8 +129,10 @@ def settle(test):
     error = random.choice([None, "", "no paper", "é" * 3])
     retry_in = random.choice(["0", "0", "1 day"])
     stream = begin(test, session, consumer, f"{'nack' if nack else 'ack'} {number} {ids} {error} {retry_in}")
-    positions = positions_of(stream, ids, session.transaction)
     try:
+        if ids is None:
+            raise Refused("22004")
+        positions = positions_of(stream, ids, session.transaction)
         if nack:
             expected = consumer.nack(stream, session.transaction, number, positions, error, retry_in == "0")
         else:
@@ -133,11 +140,13 @@ def settle(test):
         refused = None
     except Refused as refusal:
         expected, refused = None, refusal.sqlstate
+    named, values = ("", ()) if ids == ALL_LEFT else (", ids => %s::text[]", (ids,))
     if nack:
         rows, sqlstate = session.answer(
-            "SELECT kanthorq_nack(%s, %s, %s::text[], %s, %s)", (consumer.name, number, ids, error, retry_in))
+            f"SELECT kanthorq_nack(%s, %s{named}, error => %s, retry_in => %s)",
+            (consumer.name, number, *values, error, retry_in))
     else:
-        rows, sqlstate = session.answer("SELECT kanthorq_ack(%s, %s, %s::text[])", (consumer.name, number, ids))
+        rows, sqlstate = session.answer(f"SELECT kanthorq_ack(%s, %s{named})", (consumer.name, number, *values))
     expect_same("settling", (expected, refused), (rows and rows[0][0], sqlstate))
 
 

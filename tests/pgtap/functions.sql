@@ -109,10 +109,12 @@ INSERT INTO expected VALUES
      'visibility_timeout interval DEFAULT NULL::interval',
      'TABLE(lease bigint, attempt smallint, "position" bigint, id text, subject text, '
      'body bytea, metadata jsonb, created_at bigint)', 'v', false, 'u', 100, 'kanthorq_pull'),
-    ('kanthorq_ack', 'consumer text, lease bigint, ids text[] DEFAULT NULL::text[]',
+    ('kanthorq_ack', 'consumer text, lease bigint',
      'bigint', 'v', false, 'u', 0, 'kanthorq_ack'),
+    ('kanthorq_ack', 'consumer text, lease bigint, ids text[]',
+     'bigint', 'v', false, 'u', 0, 'kanthorq_ack_events'),
     ('kanthorq_nack',
-     'consumer text, lease bigint, ids text[] DEFAULT NULL::text[], '
+     'consumer text, lease bigint, ids text[] DEFAULT ''{*}''::text[], '
      'error text DEFAULT NULL::text, retry_in interval DEFAULT NULL::interval',
      'bigint', 'v', false, 'u', 0, 'kanthorq_nack'),
     ('kanthorq_extend', 'consumer text, lease bigint, by interval DEFAULT NULL::interval',
@@ -154,7 +156,7 @@ JOIN pg_proc p ON p.oid = d.objid
 WHERE d.deptype = 'e' AND d.classid = 'pg_proc'::regclass
   AND d.refclassid = 'pg_extension'::regclass AND e.extname = 'kanthorq';
 
-SELECT plan(11 + 3 * (SELECT count(*) FROM expected)::integer);
+SELECT plan(12 + 3 * (SELECT count(*) FROM expected)::integer);
 
 -- What exists
 
@@ -173,8 +175,13 @@ SELECT is(
     (SELECT array_agg(pronargs ORDER BY pronargs) FROM pg_proc WHERE proname = 'kanthorq_ulid'),
     ARRAY[0, 1]::smallint[],
     'there are two kanthorq_ulid: of now, and of a time');
+SELECT is(
+    (SELECT array_agg(format('%s with %s defaults', pronargs, pronargdefaults) ORDER BY pronargs)
+     FROM pg_proc WHERE proname = 'kanthorq_ack'),
+    ARRAY['2 with 0 defaults', '3 with 0 defaults'],
+    'there are two kanthorq_ack: of all that is left, and of these; null ids are never left out');
 SELECT is_empty(
-    $$SELECT proname FROM member WHERE proname <> 'kanthorq_ulid'
+    $$SELECT proname FROM member WHERE proname NOT IN ('kanthorq_ulid', 'kanthorq_ack')
       GROUP BY proname HAVING count(*) > 1$$,
     'no other function has an overload');
 SELECT is(

@@ -107,19 +107,24 @@ void Worker::settle(Action action, Held& held, const std::vector<int>* chosen, i
     if (held.left[i] && (!chosen || std::find(chosen->begin(), chosen->end(), i) != chosen->end()))
       settlement.events.push_back(static_cast<int>(i));
   const std::string lease = std::to_string(pull_of(held).lease);
-  const Parameter ids = chosen ? Parameter(ids_of(held, *chosen, chance_.percent(5))) : Parameter();
+  std::vector<Parameter> values{name_, lease};  // without ids all that is left is meant
+  if (chosen) values.push_back(ids_of(held, *chosen, chance_.percent(5)));
+  const std::string ids = chosen ? ", ids => $3" : "";
   settlement.sent = now();
   try {
     if (action == Action::extend)
       client_.run("SELECT kanthorq_extend($1, $2, $3)", {name_, lease, milliseconds(delay_ms)});
     else if (action == Action::ack)
+      settlement.count = client_.run("SELECT kanthorq_ack($1, $2" + ids + ")", values).number(0, 0);
+    else {
+      values.push_back(milliseconds(delay_ms));
       settlement.count =
-          client_.run("SELECT kanthorq_ack($1, $2, $3)", {name_, lease, ids}).number(0, 0);
-    else
-      settlement.count = client_
-                             .run("SELECT kanthorq_nack($1, $2, $3, 'refused', $4)",
-                                  {name_, lease, ids, milliseconds(delay_ms)})
-                             .number(0, 0);
+          client_
+              .run("SELECT kanthorq_nack($1, $2" + ids + ", error => 'refused', retry_in => $" +
+                       std::to_string(values.size()) + ")",
+                   values)
+              .number(0, 0);
+    }
   } catch (const SqlError& error) {
     if (error.state == "KQ001") settlement.answer = Answer::refused;
     if (error.is_lost()) settlement.answer = Answer::settled;  // perhaps

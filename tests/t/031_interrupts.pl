@@ -147,6 +147,10 @@ $cases{'kanthorq_pull(text,integer,interval,interval), waiting'} = {
     run => q{SELECT count(*) FROM kanthorq_pull('idle', wait => '50 ms')}, holder => 'LOCK TABLE kanthorq_stream_trimmed',
     endless => q{SELECT count(*) FROM kanthorq_pull('idle', wait => '1 hour')},
 };
+$cases{'kanthorq_ack(text,bigint)'} = {
+    before => $hold, run => q{SELECT kanthorq_ack('still', lease) FROM held},
+    holder => q{SELECT kanthorq_extend('still', lease) FROM held},
+};
 $cases{'kanthorq_ack(text,bigint,text[])'} = {
     before => $hold, run => q{SELECT kanthorq_ack('still', lease, ids) FROM held},
     holder => q{SELECT kanthorq_extend('still', lease) FROM held},

@@ -35,7 +35,7 @@ LANGUAGE plpgsql AS $$
 DECLARE
     told bigint;
 BEGIN
-    told := kanthorq_ack($1, $2, $3);
+    told := CASE WHEN ids IS NULL THEN kanthorq_ack($1, $2) ELSE kanthorq_ack($1, $2, $3) END;
     UPDATE delivery SET settled = true
     WHERE delivery.consumer = $1 AND delivery.lease = $2 AND NOT settled AND (ids IS NULL OR id = ANY (ids));
     RETURN told;
