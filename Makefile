@@ -52,7 +52,7 @@ EXTRA_CLEAN = sql/kanthorq--$(EXTVERSION).sql
 # The regression tests, in the order of an event's life.
 REGRESS = create_extension schema validators ids encoding stream adoption publish publish_many insert \
 	paths duplicates events removal hostile consumer consumer_altered pull ack retry cancel retention seek wait \
-	consumer_privileges hostile_consumer hostile_owner views consumer_errors errors session quickstart drop_extension
+	consumer_privileges hostile_consumer hostile_owner views consumer_errors versions errors session quickstart drop_extension
 
 # Interleavings of several sessions; make installcheck runs them, too.
 ISOLATION = commit_order create_create create_drop create_rollback define_publish drop_publish \

@@ -25,12 +25,10 @@ namespace {
 
 constexpr int most_attempts = 32767;
 
-Oid consumer_registry_oid(Oid schema) { return own_table(schema, "kanthorq_consumer_registry"); }
-
 void lock_consumer_name(Oid schema, std::string_view name) {
   // Object number 1: lock_consumer() locks tables' oids in the same class, as object 0 of each.
-  LockDatabaseObject(consumer_registry_oid(schema), static_cast<Oid>(stable_hash(name)), 1,
-                     AccessExclusiveLock);
+  LockDatabaseObject(own_table_oid(schema, consumer_registry), static_cast<Oid>(stable_hash(name)),
+                     1, AccessExclusiveLock);
 }
 
 // An array of valid filters, as it is stored.
@@ -122,7 +120,7 @@ Datum row_datum(Relation registry, HeapTuple row) {
 
 // Again for an existing consumer: its row, as it is.
 Datum existing(Oid schema, std::string_view name, HeapTuple row, const Definition& wanted) {
-  Relation registry = table_open(consumer_registry_oid(schema), AccessShareLock);
+  Relation registry = open_own_table(schema, consumer_registry, AccessShareLock);
   if (!is_same_definition(registry, row, wanted)) raise_other_definition(name);
   const Datum result = row_datum(registry, row);
   table_close(registry, AccessShareLock);
@@ -130,15 +128,13 @@ Datum existing(Oid schema, std::string_view name, HeapTuple row, const Definitio
 }
 
 Datum created(Oid schema, const Definition& wanted) {
-  Relation registry = table_open(consumer_registry_oid(schema), RowExclusiveLock);
-  bool nulls[consumer_columns] = {};
-  Datum values[consumer_columns];
-  std::copy_n(wanted.values, consumer_columns, values);
-  HeapTuple row = heap_form_tuple(RelationGetDescr(registry), values, nulls);
-  CatalogTupleInsert(registry, row);
+  Relation registry = open_own_table(schema, consumer_registry, RowExclusiveLock);
+  RowValues values(registry);
+  for (AttrNumber column = 1; column <= consumer_columns; column++)
+    values.set(column, wanted.values[column - 1]);
+  HeapTuple row = insert_row(registry, values);
   const Datum result = row_datum(registry, row);
   table_close(registry, NoLock);
-  CommandCounterIncrement();
   return result;
 }
 
@@ -155,16 +151,15 @@ Oid registered_table(Oid schema, std::string_view name) {
 }
 
 void unregister(Oid schema, std::string_view name) {
-  Relation registry = table_open(consumer_registry_oid(schema), RowExclusiveLock);
+  Relation registry = open_own_table(schema, consumer_registry, RowExclusiveLock);
   HeapTuple row = find_consumer(schema, name);
-  if (row) CatalogTupleDelete(registry, &row->t_self);
+  if (row) delete_row(registry, row);
   table_close(registry, NoLock);
   KANTHORQ_TEST_POINT("consumer_drop_row");
   delete_leases(schema, name);
   KANTHORQ_TEST_POINT("consumer_drop_leases");
   delete_place(schema, name);
   KANTHORQ_TEST_POINT("consumer_drop_place");
-  CommandCounterIncrement();
 }
 
 }  // namespace
@@ -255,15 +250,12 @@ KANTHORQ_FUNCTION(kanthorq_consumer_alter) {
   Datum result = 0;
   with_consumer(schema, name, AccessShareLock, ACL_SELECT, [&](const Consumer& opened) {
     (void)lock_consumer(opened);
-    Relation registry = table_open(consumer_registry_oid(schema), RowExclusiveLock);
-    bool nulls[consumer_columns] = {};
-    HeapTuple row = find_consumer(schema, name);
-    HeapTuple changed =
-        heap_modify_tuple(row, RelationGetDescr(registry), wanted.values, nulls, replace);
-    CatalogTupleUpdate(registry, &row->t_self, changed);
-    result = row_datum(registry, changed);
+    Relation registry = open_own_table(schema, consumer_registry, RowExclusiveLock);
+    RowValues values(registry);
+    for (AttrNumber column = 1; column <= consumer_columns; column++)
+      if (replace[column - 1]) values.set(column, wanted.values[column - 1]);
+    result = row_datum(registry, update_row(registry, find_consumer(schema, name), values));
     table_close(registry, NoLock);
-    CommandCounterIncrement();
     wake_at_commit(opened.stream);  // another filter may match what was passed
     KANTHORQ_TEST_POINT("consumer_alter_row");
   });

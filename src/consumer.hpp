@@ -12,7 +12,7 @@ bool drop_consumer(Oid schema, std::string_view name);
 // Runs `body(name)` for each consumer of the stream.
 template <typename Body>
 void for_consumers_of(Oid schema, std::string_view stream, Body body) {
-  Relation registry = table_open(own_table(schema, "kanthorq_consumer_registry"), AccessShareLock);
+  Relation registry = open_own_table(schema, consumer_registry, AccessShareLock);
   for_rows(registry, primary_key_index(registry), nullptr, 0, [&](HeapTuple found) {
     HeapTuple row = heap_copytuple(found);
     if (view_of(DatumGetTextPP(row_value(registry, row, consumer_stream_column))) == stream)

@@ -43,7 +43,7 @@ Consumer definition_of(Oid schema, Relation registry, HeapTuple row) {
 }
 
 Consumer read_definition(Oid schema, HeapTuple row) {
-  Relation registry = table_open(own_table(schema, "kanthorq_consumer_registry"), AccessShareLock);
+  Relation registry = open_own_table(schema, consumer_registry, AccessShareLock);
   const Consumer consumer = definition_of(schema, registry, row);
   table_close(registry, AccessShareLock);
   return consumer;
@@ -62,7 +62,7 @@ bool Consumer::wants_metadata(Datum metadata) const {
 }
 
 HeapTuple find_consumer(Oid schema, std::string_view name) {
-  Relation registry = table_open(own_table(schema, "kanthorq_consumer_registry"), AccessShareLock);
+  Relation registry = open_own_table(schema, consumer_registry, AccessShareLock);
   ScanKeyData key = equals_text(consumer_name_column, name);
   HeapTuple row = only_row(registry, primary_key_index(registry), &key, 1);
   table_close(registry, AccessShareLock);
@@ -96,7 +96,7 @@ Consumer open_consumer(Oid schema, std::string_view name, LOCKMODE lock, AclMode
 }
 
 Consumer lock_consumer(const Consumer& consumer) {
-  LockDatabaseObject(own_table(consumer.schema, "kanthorq_consumer_registry"),
+  LockDatabaseObject(own_table_oid(consumer.schema, consumer_registry),
                      RelationGetRelid(consumer.table), 0, AccessExclusiveLock);
   return read_again(consumer);
 }
@@ -110,7 +110,7 @@ Consumer read_again(const Consumer& consumer) {
 }
 
 void unlock_consumer(const Consumer& consumer) {
-  UnlockDatabaseObject(own_table(consumer.schema, "kanthorq_consumer_registry"),
+  UnlockDatabaseObject(own_table_oid(consumer.schema, consumer_registry),
                        RelationGetRelid(consumer.table), 0, AccessExclusiveLock);
 }
 

@@ -19,7 +19,12 @@ enum ConsumerColumn : AttrNumber {
   consumer_created_at_column,
   consumer_updated_at_column,
 };
-inline constexpr int consumer_columns = 10;
+inline constexpr Oid consumer_types[] = {VARCHAROID, VARCHAROID, TEXTARRAYOID, TEXTARRAYOID,
+                                         JSONBOID,   INT2OID,    INT8OID,      BOOLOID,
+                                         INT8OID,    INT8OID};
+inline constexpr int consumer_columns = lengthof(consumer_types);
+inline constexpr OwnTable consumer_registry{"kanthorq_consumer_registry", consumer_types,
+                                            consumer_columns};
 
 struct Consumer {
   Oid schema;

@@ -37,25 +37,27 @@ Positions decoded(Datum value) {
   return positions;
 }
 
+void set_lease(RowValues& values, int64 lease, int64 until, Positions first, Positions more) {
+  values.set(number, Int64GetDatum(lease));
+  values.set(deadline, Int64GetDatum(until));
+  values.set(fresh, encoded(first));
+  values.set(again, encoded(more));
+}
+
 void update(Relation table, HeapTuple row, int64 lease, int64 until, Positions first,
             Positions more) {
-  Datum values[columns] = {
-      0, 0, Int64GetDatum(lease), Int64GetDatum(until), encoded(first), encoded(more)};
-  bool nulls[columns] = {};
-  bool replace[columns] = {false, false, true, true, true, true};
-  CatalogTupleUpdate(table, &row->t_self,
-                     heap_modify_tuple(row, RelationGetDescr(table), values, nulls, replace));
-  CommandCounterIncrement();
+  RowValues values(table);
+  set_lease(values, lease, until, first, more);
+  update_row(table, row, values);
 }
 
 void insert(Relation table, const Consumer& owner, int32 number_of_slot, int64 lease, int64 until,
             Positions first, Positions more) {
-  Datum values[columns] = {text_datum(owner.name), Int32GetDatum(number_of_slot),
-                           Int64GetDatum(lease),   Int64GetDatum(until),
-                           encoded(first),         encoded(more)};
-  bool nulls[columns] = {};
-  CatalogTupleInsert(table, heap_form_tuple(RelationGetDescr(table), values, nulls));
-  CommandCounterIncrement();
+  RowValues values(table);
+  values.set(consumer, text_datum(owner.name));
+  values.set(slot, Int32GetDatum(number_of_slot));
+  set_lease(values, lease, until, first, more);
+  insert_row(table, values);
 }
 
 template <typename Wanted>
@@ -97,7 +99,10 @@ bool is_before(Relation table, HeapTuple row, HeapTuple other) {
 
 namespace lease_table {
 
-Oid oid(Oid schema) { return own_table(schema, "kanthorq_delivery_lease"); }
+constexpr Oid types[] = {VARCHAROID, INT4OID, INT8OID, INT8OID, BYTEAOID, BYTEAOID};
+constexpr OwnTable known{"kanthorq_delivery_lease", types, lengthof(types)};
+
+Relation open(Oid schema, LOCKMODE lock) { return open_own_table(schema, known, lock); }
 
 Lease read(Relation table, HeapTuple row) {
   return {
@@ -116,7 +121,7 @@ int64 next_lease_number(int64 last) {
 }
 
 void open_lease(const Consumer& owner, int64 lease, int64 until, Positions first, Positions more) {
-  Relation table = table_open(oid(owner.schema), RowExclusiveLock);
+  Relation table = lease_table::open(owner.schema, RowExclusiveLock);
   int32 slots = 0;
   HeapTuple free = find_slot(table, owner, [&](HeapTuple row) {
     slots++;
@@ -131,7 +136,7 @@ void open_lease(const Consumer& owner, int64 lease, int64 until, Positions first
 
 Lease lock_lease(const Consumer& owner, int64 lease, IfLocked if_locked) {
   Lease locked{};
-  Relation table = table_open(oid(owner.schema), RowExclusiveLock);
+  Relation table = lease_table::open(owner.schema, RowExclusiveLock);
   HeapTuple row = find_slot(table, owner, [&](HeapTuple candidate) {
     return lease != free_slot && number_in(table, candidate) == lease;
   });
@@ -150,14 +155,14 @@ Lease require_lease(const Consumer& owner, int64 lease) {
 }
 
 void shrink_lease(const Consumer& owner, const Lease& lease, Positions first, Positions more) {
-  Relation table = table_open(oid(owner.schema), RowExclusiveLock);
+  Relation table = lease_table::open(owner.schema, RowExclusiveLock);
   const bool done = first.count + more.count == 0;
   update(table, lease.row, done ? free_slot : lease.number, done ? 0 : lease.deadline, first, more);
   table_close(table, NoLock);
 }
 
 void extend_lease(const Consumer& owner, const Lease& lease, int64 until) {
-  Relation table = table_open(oid(owner.schema), RowExclusiveLock);
+  Relation table = lease_table::open(owner.schema, RowExclusiveLock);
   update(table, lease.row, lease.number, until, lease.fresh, lease.again);
   table_close(table, NoLock);
 }
@@ -165,7 +170,7 @@ void extend_lease(const Consumer& owner, const Lease& lease, int64 until) {
 // Not the newest version of its row where that was changed since it was read: it may be a lease
 // that did not run out, and its lock would be kept.
 Lease take_expired_lease(const Consumer& owner, int64 now) {
-  Relation table = table_open(oid(owner.schema), RowExclusiveLock);
+  Relation table = lease_table::open(owner.schema, RowExclusiveLock);
   HeapTuple oldest = nullptr;
   for_slots(table, owner, [&](HeapTuple row) {
     if (number_in(table, row) != free_slot && deadline_in(table, row) <= now &&
@@ -181,7 +186,7 @@ Lease take_expired_lease(const Consumer& owner, int64 now) {
 
 int64 next_deadline(const Consumer& owner) {
   int64 next = PG_INT64_MAX;
-  Relation table = table_open(oid(owner.schema), AccessShareLock);
+  Relation table = lease_table::open(owner.schema, AccessShareLock);
   find_slot(table, owner, [&](HeapTuple row) {
     if (number_in(table, row) != free_slot && !is_held_by_other(row))
       next = Min(next, deadline_in(table, row));
@@ -193,7 +198,7 @@ int64 next_deadline(const Consumer& owner) {
 
 // Without reading what is in them, so that it is the way out where that is damaged.
 void free_leases(const Consumer& owner) {
-  Relation table = table_open(oid(owner.schema), RowExclusiveLock);
+  Relation table = lease_table::open(owner.schema, RowExclusiveLock);
   for_slots(table, owner, [&](HeapTuple row) {
     if (number_in(table, row) != free_slot)
       update(table, heap_copytuple(row), free_slot, 0, {}, {});
@@ -203,13 +208,12 @@ void free_leases(const Consumer& owner) {
 }
 
 void delete_leases(Oid schema, std::string_view name) {
-  Relation table = table_open(oid(schema), RowExclusiveLock);
+  Relation table = lease_table::open(schema, RowExclusiveLock);
   ScanKeyData key = equals_text(consumer, name);
   for_rows(table, primary_key_index(table), &key, 1, [&](HeapTuple row) {
-    CatalogTupleDelete(table, &row->t_self);
+    delete_row(table, row);
     return true;
   });
-  CommandCounterIncrement();
   table_close(table, NoLock);
 }
 

@@ -79,9 +79,8 @@ void delete_leases(Oid schema, std::string_view consumer);
 namespace lease_table {
 
 enum Column : AttrNumber { consumer = 1, slot, number, deadline, fresh, again };
-inline constexpr int columns = 6;
 
-Oid oid(Oid schema);
+Relation open(Oid schema, LOCKMODE lock);
 Lease read(Relation table, HeapTuple row);
 
 // Runs `body(row)` for each slot of the consumer, the last one first, until it returns false.
@@ -94,7 +93,7 @@ void for_slots(Relation table, const Consumer& owner, Body body) {
 
 template <typename Body>
 void for_leases(const Consumer& consumer, Body body) {
-  Relation table = table_open(lease_table::oid(consumer.schema), AccessShareLock);
+  Relation table = lease_table::open(consumer.schema, AccessShareLock);
   lease_table::for_slots(table, consumer, [&](HeapTuple row) {
     const Lease lease = lease_table::read(table, heap_copytuple(row));
     return lease.number == 0 || body(lease);

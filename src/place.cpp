@@ -11,7 +11,8 @@ enum PlaceColumn : AttrNumber {
   late_column,
   last_lease_column,
 };
-constexpr int place_columns = 5;
+constexpr Oid place_types[] = {VARCHAROID, INT8OID, INT8OID, INT8ARRAYOID, INT8OID};
+constexpr OwnTable place_table{"kanthorq_delivery_state", place_types, lengthof(place_types)};
 
 // The list of late writers is kept as an array of (txid, after, upto), one behind the other, which
 // a DBA can read.
@@ -42,8 +43,6 @@ void read_late(Datum array, PlaceInStream& place) {
                      DatumGetInt64(values[late_fields * i + 2])};
 }
 
-Oid place_table(Oid schema) { return own_table(schema, "kanthorq_delivery_state"); }
-
 HeapTuple find_row(Relation table, std::string_view consumer) {
   ScanKeyData key = equals_text(consumer_column, consumer);
   return only_row(table, primary_key_index(table), &key, 1);
@@ -62,6 +61,13 @@ PlaceInStream place_in(Relation table, HeapTuple row) {
   place.last_lease = DatumGetInt64(row_value(table, row, last_lease_column));
   read_late(row_value(table, row, late_column), place);
   return place;
+}
+
+void set_place(RowValues& values, const PlaceInStream& place) {
+  values.set(cursor_column, Int64GetDatum(place.cursor.position));
+  values.set(ceiling_column, Int64GetDatum(place.cursor.ceiling));
+  values.set(late_column, late_array(place.late, place.late_count));
+  values.set(last_lease_column, Int64GetDatum(place.last_lease));
 }
 
 }  // namespace
@@ -83,7 +89,7 @@ bool is_same(const PlaceInStream& a, const PlaceInStream& b) {
 }
 
 PlaceInStream read_place(const Consumer& consumer) {
-  Relation table = table_open(place_table(consumer.schema), AccessShareLock);
+  Relation table = open_own_table(consumer.schema, place_table, AccessShareLock);
   const PlaceInStream place = place_in(table, require_row(table, consumer.name));
   table_close(table, AccessShareLock);
   return place;
@@ -92,34 +98,28 @@ PlaceInStream read_place(const Consumer& consumer) {
 bool write_place(const Consumer& consumer, const PlaceInStream& stored,
                  const PlaceInStream& place) {
   if (is_same(stored, place)) return false;
-  Relation table = table_open(place_table(consumer.schema), RowExclusiveLock);
-  Datum values[place_columns] = {
-      0, Int64GetDatum(place.cursor.position), Int64GetDatum(place.cursor.ceiling),
-      late_array(place.late, place.late_count), Int64GetDatum(place.last_lease)};
-  bool nulls[place_columns] = {};
-  bool replace[place_columns] = {false, true, true, true, true};
+  Relation table = open_own_table(consumer.schema, place_table, RowExclusiveLock);
+  RowValues values(table);
+  set_place(values, place);
   // Found again under this lock: a VACUUM FULL since it was read would have moved it.
-  HeapTuple row = require_row(table, consumer.name);
-  HeapTuple changed = heap_modify_tuple(row, RelationGetDescr(table), values, nulls, replace);
-  CatalogTupleUpdate(table, &row->t_self, changed);
+  update_row(table, require_row(table, consumer.name), values);
   table_close(table, NoLock);
   return true;
 }
 
 void create_place(Oid schema, std::string_view consumer, Cursor cursor) {
-  Relation table = table_open(place_table(schema), RowExclusiveLock);
-  Datum values[place_columns] = {text_datum(consumer), Int64GetDatum(cursor.position),
-                                 Int64GetDatum(cursor.ceiling), late_array(nullptr, 0),
-                                 Int64GetDatum(0)};
-  bool nulls[place_columns] = {};
-  CatalogTupleInsert(table, heap_form_tuple(RelationGetDescr(table), values, nulls));
+  Relation table = open_own_table(schema, place_table, RowExclusiveLock);
+  RowValues values(table);
+  values.set(consumer_column, text_datum(consumer));
+  set_place(values, {.cursor = cursor, .late = nullptr, .late_count = 0, .last_lease = 0});
+  insert_row(table, values);
   table_close(table, NoLock);
 }
 
 void delete_place(Oid schema, std::string_view consumer) {
-  Relation table = table_open(place_table(schema), RowExclusiveLock);
+  Relation table = open_own_table(schema, place_table, RowExclusiveLock);
   HeapTuple row = find_row(table, consumer);
-  if (row) CatalogTupleDelete(table, &row->t_self);
+  if (row) delete_row(table, row);
   table_close(table, NoLock);
 }
 

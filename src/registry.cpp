@@ -10,29 +10,18 @@ namespace kanthorq {
 namespace {
 
 enum RegistryColumn : AttrNumber { name_column = 1, created_at_column, updated_at_column };
-constexpr int registry_columns = 3;
+constexpr Oid registry_types[] = {VARCHAROID, INT8OID, INT8OID};
+constexpr OwnTable registry_table{"kanthorq_stream_registry", registry_types,
+                                  lengthof(registry_types)};
 
 HeapTuple find_row(Relation registry, std::string_view name) {
   ScanKeyData key = equals_text(name_column, name);
   return only_row(registry, primary_key_index(registry), &key, 1);
 }
 
-HeapTuple new_row(Relation registry, std::string_view name, int64 now) {
-  Datum values[registry_columns] = {text_datum(name), Int64GetDatum(now), Int64GetDatum(now)};
-  bool nulls[registry_columns] = {};
-  return heap_form_tuple(RelationGetDescr(registry), values, nulls);
-}
-
-HeapTuple refreshed_row(Relation registry, HeapTuple row, int64 now) {
-  Datum values[registry_columns] = {0, 0, Int64GetDatum(now)};
-  bool nulls[registry_columns] = {};
-  bool replace[registry_columns] = {false, false, true};
-  return heap_modify_tuple(row, RelationGetDescr(registry), values, nulls, replace);
-}
-
 }  // namespace
 
-Oid registry_oid(Oid schema) { return own_table(schema, "kanthorq_stream_registry"); }
+Oid registry_oid(Oid schema) { return own_table_oid(schema, registry_table); }
 
 void lock_stream_name(Oid schema, std::string_view name, LOCKMODE mode) {
   // An object lock of the registry's own numbering: two names with the same hash wait for each
@@ -41,46 +30,48 @@ void lock_stream_name(Oid schema, std::string_view name, LOCKMODE mode) {
 }
 
 bool is_registered(Oid schema, std::string_view name) {
-  Relation registry = table_open(registry_oid(schema), AccessShareLock);
+  Relation registry = open_own_table(schema, registry_table, AccessShareLock);
   const bool found = HeapTupleIsValid(find_row(registry, name));
   table_close(registry, AccessShareLock);
   return found;
 }
 
 Datum register_stream(Oid schema, std::string_view name) {
-  Relation registry = table_open(registry_oid(schema), RowExclusiveLock);
-  HeapTuple row = new_row(registry, name, epoch_milliseconds(GetCurrentTimestamp()));
-  CatalogTupleInsert(registry, row);
+  Relation registry = open_own_table(schema, registry_table, RowExclusiveLock);
+  const Datum now = Int64GetDatum(epoch_milliseconds(GetCurrentTimestamp()));
+  RowValues values(registry);
+  values.set(name_column, text_datum(name));
+  values.set(created_at_column, now);
+  values.set(updated_at_column, now);
+  HeapTuple row = insert_row(registry, values);
   KANTHORQ_TEST_POINT("stream_create_row");
   const Datum result = heap_copy_tuple_as_datum(row, RelationGetDescr(registry));
   table_close(registry, NoLock);
-  CommandCounterIncrement();
   return result;
 }
 
 Datum refresh_stream(Oid schema, std::string_view name) {
   Datum result = 0;
-  Relation registry = table_open(registry_oid(schema), RowExclusiveLock);
+  Relation registry = open_own_table(schema, registry_table, RowExclusiveLock);
   HeapTuple row = find_row(registry, name);
   if (row) row = lock_row(registry, row);
   if (row) {
-    HeapTuple changed = refreshed_row(registry, row, epoch_milliseconds(GetCurrentTimestamp()));
-    CatalogTupleUpdate(registry, &row->t_self, changed);
+    RowValues values(registry);
+    values.set(updated_at_column, Int64GetDatum(epoch_milliseconds(GetCurrentTimestamp())));
+    HeapTuple changed = update_row(registry, row, values);
     result = heap_copy_tuple_as_datum(changed, RelationGetDescr(registry));
   }
   table_close(registry, NoLock);
-  CommandCounterIncrement();
   return result;
 }
 
 bool unregister_stream(Oid schema, std::string_view name) {
-  Relation registry = table_open(registry_oid(schema), RowExclusiveLock);
+  Relation registry = open_own_table(schema, registry_table, RowExclusiveLock);
   HeapTuple row = find_row(registry, name);
   if (row) row = lock_row(registry, row);
-  if (row) CatalogTupleDelete(registry, &row->t_self);
+  if (row) delete_row(registry, row);
   KANTHORQ_TEST_POINT("stream_drop_row");
   table_close(registry, NoLock);
-  CommandCounterIncrement();
   return row != nullptr;
 }
 

@@ -12,7 +12,9 @@ struct Head {
 };
 static_assert(sizeof(Head) == 24 && sizeof(Head) % MAXIMUM_ALIGNOF == 0);
 
-constexpr int result_columns = 8;
+constexpr Oid result_types[] = {INT8OID, INT2OID,  INT8OID,  TEXTOID,
+                                TEXTOID, BYTEAOID, JSONBOID, INT8OID};
+constexpr int result_columns = lengthof(result_types);
 constexpr Size head_at = MAXALIGN(SizeofMinimalTupleHeader);
 
 // Are the event's columns where they seem to be? A null takes no room, and of a column that was
@@ -40,6 +42,14 @@ HeapTuple whole_tuple(const StreamRow& row) {
 }
 
 }  // namespace
+
+// Where there are more columns the server takes those that a tuple lacks for null, and where there
+// are fewer it does not look at the others.
+ResultRows::ResultRows(ReturnSetInfo* result)
+    : store_(result->setResult),
+      slot_(MakeSingleTupleTableSlot(result->setDesc, &TTSOpsMinimalTuple)) {
+  require_result_types(result->setDesc, result_types, result_columns);
+}
 
 MinimalTuple ResultRows::room_for(Size bytes) {
   if (bytes > room_) {

@@ -11,9 +11,8 @@ namespace kanthorq {
 // a row apart and forming another from the parts was a fifth of the time of a large pull.
 class ResultRows {
  public:
-  explicit ResultRows(ReturnSetInfo* result)
-      : store_(result->setResult),
-        slot_(MakeSingleTupleTableSlot(result->setDesc, &TTSOpsMinimalTuple)) {}
+  // Raises 55000 if the function is declared with columns of other types.
+  explicit ResultRows(ReturnSetInfo* result);
 
   void add(int64 lease, int attempt, const StreamRow& row);
 

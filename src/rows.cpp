@@ -4,10 +4,112 @@
 
 namespace kanthorq {
 
-Oid own_table(Oid schema, const char* name) {
-  const Oid table = get_relname_relid(name, schema);
-  if (!OidIsValid(table)) elog(ERROR, "table \"%s\" is missing", name);
-  return table;
+[[noreturn]] static void raise_other_version(const char* what, const char* detail) {
+  ereport(ERROR,
+          (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+           errmsg("%s is of another version than the library of KanthorQ", what),
+           errdetail("%s", detail),
+           errhint("Run ALTER EXTENSION kanthorq UPDATE if that was not done yet, then connect "
+                   "again.")));
+}
+
+Oid own_table_oid(Oid schema, const OwnTable& table) {
+  const Oid oid = get_relname_relid(table.name, schema);
+  if (!OidIsValid(oid))
+    raise_other_version("the extension", psprintf("Its table \"%s\" is missing.", table.name));
+  return oid;
+}
+
+// The first one that is not of its type, -1 if each is. A column that was dropped has no type.
+static int find_other_type(TupleDesc descriptor, const Oid* types, int count) {
+  for (int i = 0; i < Min(count, descriptor->natts); i++)
+    if (TupleDescAttr(descriptor, i)->atttypid != types[i]) return i;
+  return -1;
+}
+
+[[noreturn]] static void raise_other_type(const char* what, const Oid* types, int other) {
+  raise_other_version(what, psprintf("Its column %d is not of the type %s.", other + 1,
+                                     format_type_be(types[other])));
+}
+
+void require_result_types(TupleDesc descriptor, const Oid* types, int count) {
+  const int other = find_other_type(descriptor, types, count);
+  if (other >= 0) raise_other_type("the result of the function", types, other);
+}
+
+Relation open_own_table(Oid schema, const OwnTable& table, LOCKMODE lock) {
+  Relation opened = table_open(own_table_oid(schema, table), lock);
+  TupleDesc descriptor = RelationGetDescr(opened);
+  const int other = find_other_type(descriptor, table.types, table.columns);
+  if (other >= 0) raise_other_type(psprintf("table \"%s\"", table.name), table.types, other);
+  if (descriptor->natts < table.columns)
+    raise_other_version(
+        psprintf("table \"%s\"", table.name),
+        psprintf("It has %d columns and the library knows %d.", descriptor->natts, table.columns));
+  return opened;
+}
+
+RowValues::RowValues(Relation table) : table_(table) {
+  const int columns = RelationGetNumberOfAttributes(table);
+  values_ = static_cast<Datum*>(palloc0(columns * (sizeof(Datum) + 2 * sizeof(bool))));
+  nulls_ = reinterpret_cast<bool*>(values_ + columns);
+  is_set_ = nulls_ + columns;
+}
+
+void RowValues::set(AttrNumber column, NullableDatum value) {
+  if (column < 1 || column > RelationGetNumberOfAttributes(table_))
+    elog(ERROR, "table \"%s\" has no column %d", RelationGetRelationName(table_), column);
+  values_[column - 1] = value.value;
+  nulls_[column - 1] = value.isnull;
+  is_set_[column - 1] = true;
+}
+
+// What a column that this library does not know has in a new row. A default that is not a constant
+// is not evaluated: it may be anybody's code.
+static NullableDatum added_value(Relation table, int index) {
+  Form_pg_attribute column = TupleDescAttr(RelationGetDescr(table), index);
+  NullableDatum value{0, true};
+  if (column->attisdropped) return value;
+  value.value = getmissingattr(RelationGetDescr(table), index + 1, &value.isnull);
+  if (value.isnull && column->attnotnull)
+    raise_other_version(
+        psprintf("table \"%s\"", RelationGetRelationName(table)),
+        psprintf("The library does not know its column \"%s\", which must not be null.",
+                 NameStr(column->attname)));
+  return value;
+}
+
+HeapTuple RowValues::new_row() const {
+  for (int i = 0; i < RelationGetNumberOfAttributes(table_); i++) {
+    if (is_set_[i]) continue;
+    const NullableDatum value = added_value(table_, i);
+    values_[i] = value.value;
+    nulls_[i] = value.isnull;
+  }
+  return heap_form_tuple(RelationGetDescr(table_), values_, nulls_);
+}
+
+HeapTuple RowValues::changed_row(HeapTuple row) const {
+  return heap_modify_tuple(row, RelationGetDescr(table_), values_, nulls_, is_set_);
+}
+
+HeapTuple insert_row(Relation table, const RowValues& values) {
+  HeapTuple row = values.new_row();
+  CatalogTupleInsert(table, row);
+  CommandCounterIncrement();
+  return row;
+}
+
+HeapTuple update_row(Relation table, HeapTuple row, const RowValues& values) {
+  HeapTuple changed = values.changed_row(row);
+  CatalogTupleUpdate(table, &row->t_self, changed);
+  CommandCounterIncrement();
+  return changed;
+}
+
+void delete_row(Relation table, HeapTuple row) {
+  CatalogTupleDelete(table, &row->t_self);
+  CommandCounterIncrement();
 }
 
 // Is it in the order of the column's type: ascending, nulls last, by the default operators and the

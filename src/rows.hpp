@@ -4,6 +4,11 @@
 // another index, always with the newest snapshot, whatever the isolation level of the caller, since
 // they say what is so now. Whoever changes a row holds the lock that its file names, so no update
 // finds the row changed under its hands.
+//
+// A session keeps the library that it has loaded while another updates the extension, and the
+// tables get columns that the old library does not know. So a row is formed with as many columns as
+// its table has. If columns are missing or of other types, the library and the tables do not fit,
+// and nothing is read or written (55000).
 #pragma once
 
 #include "datum.hpp"
@@ -11,8 +16,49 @@
 
 namespace kanthorq {
 
-// A table of the extension, by its name.
-Oid own_table(Oid schema, const char* name);
+// A table of the extension: the types of the columns that this library knows, in their order.
+struct OwnTable {
+  const char* name;
+  const Oid* types;
+  int columns;
+};
+
+// Its oid. Raises 55000 if there is no such table.
+Oid own_table_oid(Oid schema, const OwnTable& table);
+
+// Opens it. Raises 55000 if it lacks a known column, or the column has another type.
+Relation open_own_table(Oid schema, const OwnTable& table, LOCKMODE lock);
+
+// Raises 55000 if the columns of a function's result are not of these types. There may be more of
+// them, or fewer.
+void require_result_types(TupleDesc result, const Oid* types, int count);
+
+// The values of a new row, or the new values of one that is there. Columns that are not set, among
+// them those of a later version, stay as they are in a row that is there. A new row has in them
+// what ALTER TABLE gave to the rows that were there when it added the column: the default if that
+// is a constant, else null. Raises 55000 if such a column must not be null.
+class RowValues {
+ public:
+  explicit RowValues(Relation table);
+
+  void set(AttrNumber column, NullableDatum value);
+  void set(AttrNumber column, Datum value) { set(column, NullableDatum{value, false}); }
+
+  HeapTuple new_row() const;
+  HeapTuple changed_row(HeapTuple row) const;
+
+ private:
+  Relation table_;
+  Datum* values_;
+  bool* nulls_;
+  bool* is_set_;
+};
+
+// Insert, change and delete a row, and make that visible to what this transaction does next. The
+// first two return the row as it is now.
+HeapTuple insert_row(Relation table, const RowValues& values);
+HeapTuple update_row(Relation table, HeapTuple row, const RowValues& values);
+void delete_row(Relation table, HeapTuple row);
 
 // Runs `body(row)` for each row that the keys find by `index`, in its order, until it returns
 // false.

@@ -56,13 +56,18 @@ NullableDatum newest_id(Relation table) {
   return newest;
 }
 
-void put_row(FunctionCallInfo fcinfo, const NullableDatum* fields, int count) {
+// Adds a row of fields of these types to the function's result, which another version of the
+// extension may have declared with fewer columns, or with more, which are null then.
+void put_row(FunctionCallInfo fcinfo, const Oid* types, const NullableDatum* fields, int count) {
   auto* result = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
-  Datum values[16];
-  bool nulls[16];
-  for (int i = 0; i < count; i++) {
-    values[i] = fields[i].value;
-    nulls[i] = fields[i].isnull;
+  require_result_types(result->setDesc, types, count);
+  const int columns = result->setDesc->natts;
+  Datum* values = palloc_array_of<Datum>(columns);
+  bool* nulls = palloc_array_of<bool>(columns);
+  for (int i = 0; i < columns; i++) {
+    const NullableDatum field = i < count ? fields[i] : NullableDatum{0, true};
+    values[i] = field.value;
+    nulls[i] = field.isnull;
   }
   tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
@@ -140,7 +145,10 @@ void put_consumer(FunctionCallInfo fcinfo, const Consumer& consumer, const OpenS
                           false}
           : NullableDatum{0, true},
   };
-  put_row(fcinfo, fields, lengthof(fields));
+  constexpr Oid types[] = {INT8OID, INT8OID, INTERVALOID, INT8OID,
+                           INT8OID, INT8OID, INT8OID,     TIMESTAMPTZOID};
+  static_assert(lengthof(types) == lengthof(fields));
+  put_row(fcinfo, types, fields, lengthof(fields));
 }
 
 }  // namespace
@@ -198,7 +206,9 @@ KANTHORQ_FUNCTION(kanthorq_stream_status) {
       may_read(stream.relation) ? newest_id(stream.relation) : NullableDatum{0, true},
       {Int32GetDatum(static_cast<int32>(open_writers(stream.relation).count)), false},
   };
-  put_row(fcinfo, fields, lengthof(fields));
+  constexpr Oid types[] = {REGCLASSOID, INT8OID, INT8OID, INT8OID, TEXTOID, INT4OID};
+  static_assert(lengthof(types) == lengthof(fields));
+  put_row(fcinfo, types, fields, lengthof(fields));
   table_close(stream.relation, AccessShareLock);
   return Datum{0};
 }

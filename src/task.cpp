@@ -10,27 +10,18 @@ namespace {
 constexpr int max_errors = 16;
 constexpr int max_error_characters = 2000;
 
-void to_row(const Task& task, Datum* values, bool* nulls) {
-  const auto set = [&](AttrNumber column, NullableDatum value) {
-    values[column - 1] = value.value;
-    nulls[column - 1] = value.isnull;
-  };
-  set(task_position_column, {Int64GetDatum(task.position), false});
-  set(task_event_id_column, {task.event_id, false});
-  set(task_subject_column, {task.subject, false});
-  set(task_state_column, {text_datum(name_of(task.state)), false});
-  set(task_attempt_count_column, {Int16GetDatum(static_cast<int16>(task.attempt_count)), false});
-  set(task_schedule_at_column, task.schedule_at);
-  set(task_attempted_at_column, task.attempted_at);
-  set(task_error_column, {task.errors, false});
-  set(task_finalized_at_column, task.finalized_at);
-}
-
-HeapTuple form_row(Relation table, const Task& task) {
-  Datum values[task_columns];
-  bool nulls[task_columns];
-  to_row(task, values, nulls);
-  return heap_form_tuple(RelationGetDescr(table), values, nulls);
+RowValues row_values(Relation table, const Task& task) {
+  RowValues values(table);
+  values.set(task_position_column, Int64GetDatum(task.position));
+  values.set(task_event_id_column, task.event_id);
+  values.set(task_subject_column, task.subject);
+  values.set(task_state_column, text_datum(name_of(task.state)));
+  values.set(task_attempt_count_column, Int16GetDatum(static_cast<int16>(task.attempt_count)));
+  values.set(task_schedule_at_column, task.schedule_at);
+  values.set(task_attempted_at_column, task.attempted_at);
+  values.set(task_error_column, task.errors);
+  values.set(task_finalized_at_column, task.finalized_at);
+  return values;
 }
 
 Datum error_entry(int64 now, int attempt, std::string_view error) {
@@ -125,22 +116,17 @@ void put_task(Relation table, const Task& task) {
   const FoundTask found = find_task(table, task.position);
   if (found.row) return change_task(table, found, task);
   require_task_table(table);  // see change_task()
-  CatalogTupleInsert(table, form_row(table, task));
-  CommandCounterIncrement();
+  insert_row(table, row_values(table, task));
 }
 
 // An index that was begun since the table was opened, which CONCURRENTLY does beside us, is opened
 // with the others by the server, and its owner's code would run.
 void change_task(Relation table, const FoundTask& found, const Task& task) {
   require_task_table(table);
-  CatalogTupleUpdate(table, &found.row->t_self, form_row(table, task));
-  CommandCounterIncrement();
+  update_row(table, found.row, row_values(table, task));
 }
 
-void delete_task(Relation table, const FoundTask& found) {
-  CatalogTupleDelete(table, &found.row->t_self);
-  CommandCounterIncrement();
-}
+void delete_task(Relation table, const FoundTask& found) { delete_row(table, found.row); }
 
 void fail_attempt(Task& task, int attempt_max, int64 now, int64 retry_at, std::string_view error) {
   task.state = after_failure(task.attempt_count, attempt_max);
