@@ -1,4 +1,4 @@
-\echo == 3. Read the stream in pages by id. A page starts behind the last id of the page before.
+\echo == 3. Read the stream in pages by id. A page starts after the last id of the page before.
 \pset expanded off
 \set ECHO queries
 SELECT id, left(encode(body, 'escape'), 68) AS body FROM kanthorq_events('package_log', size => 2);
