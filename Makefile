@@ -12,6 +12,7 @@ OBJS = \
 	src/fault.o \
 	src/validators.o \
 	src/ids.o \
+	src/lock.o \
 	src/rows.o \
 	src/registry.o \
 	src/shape.o \
@@ -59,7 +60,7 @@ ISOLATION = commit_order create_create create_drop create_rollback define_publis
 	duplicate_error remove_publish skip_repeatable_read skip_skip \
 	late_committer late_prepared ordered_consumer pull_pull pull_definition settle_expiry \
 	cancel_settle ack_pull_cancel publish_pull pull_isolation drop_pull foreign_transaction \
-	two_streams publish_where
+	two_streams publish_where cursor_publish cursor_worker
 ISOLATION_OPTS = --inputdir=$(srcdir)/tests/isolation --load-extension=kanthorq
 
 srcdir ?= .

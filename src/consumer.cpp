@@ -7,6 +7,7 @@
 #include "array.hpp"
 #include "core/name.hpp"
 #include "lease.hpp"
+#include "lock.hpp"
 #include "place.hpp"
 #include "registry.hpp"
 #include "scope.hpp"
@@ -27,8 +28,8 @@ constexpr int most_attempts = 32767;
 
 void lock_consumer_name(Oid schema, std::string_view name) {
   // Object number 1: lock_consumer() locks tables' oids in the same class, as object 0 of each.
-  LockDatabaseObject(own_table_oid(schema, consumer_registry), static_cast<Oid>(stable_hash(name)),
-                     1, AccessExclusiveLock);
+  lock_object(own_table_oid(schema, consumer_registry), static_cast<Oid>(stable_hash(name)), 1,
+              AccessExclusiveLock);
 }
 
 // An array of valid filters, as it is stored.
@@ -173,12 +174,16 @@ bool drop_consumer(Oid schema, std::string_view name) {
     else
       require_create_privilege(
           schema);  // its owner dropped the table by hand; only the rows are left
-    return OidIsValid(table);
+    return table;
   };
-  require_privilege();  // also before the lock, which is not for everybody
+  (void)require_privilege();  // also before the lock, which is not for everybody
   lock_consumer_name(schema, name);
   if (!find_consumer(schema, name)) return false;
-  if (require_privilege()) drop_task_table(schema, name);
+  const Oid table = require_privilege();
+  if (OidIsValid(table)) {
+    lock_relation(table, AccessExclusiveLock);  // DROP TABLE locks it for a cursor only
+    drop_task_table(schema, name);
+  }
   KANTHORQ_TEST_POINT("consumer_drop_table");
   unregister(schema, name);
   return true;

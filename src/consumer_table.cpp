@@ -2,6 +2,7 @@
 
 #include "core/name.hpp"
 #include "fault.hpp"
+#include "lock.hpp"
 #include "stream_table.hpp"
 #include "task_table.hpp"
 
@@ -84,6 +85,7 @@ Consumer open_consumer(Oid schema, std::string_view name, LOCKMODE lock, AclMode
   require_name(name);
   Consumer consumer;
   if (!try_open_consumer(schema, name, lock, consumer)) raise_no_such_consumer(schema, name);
+  lock_relation(RelationGetRelid(consumer.table), lock);
   require_task_table(consumer.table);
   const AclResult allowed =
       privilege == ACL_NO_RIGHTS
@@ -96,8 +98,8 @@ Consumer open_consumer(Oid schema, std::string_view name, LOCKMODE lock, AclMode
 }
 
 Consumer lock_consumer(const Consumer& consumer) {
-  LockDatabaseObject(own_table_oid(consumer.schema, consumer_registry),
-                     RelationGetRelid(consumer.table), 0, AccessExclusiveLock);
+  lock_object(own_table_oid(consumer.schema, consumer_registry), RelationGetRelid(consumer.table),
+              0, AccessExclusiveLock);
   return read_again(consumer);
 }
 
@@ -110,8 +112,8 @@ Consumer read_again(const Consumer& consumer) {
 }
 
 void unlock_consumer(const Consumer& consumer) {
-  UnlockDatabaseObject(own_table_oid(consumer.schema, consumer_registry),
-                       RelationGetRelid(consumer.table), 0, AccessExclusiveLock);
+  unlock_object(own_table_oid(consumer.schema, consumer_registry), RelationGetRelid(consumer.table),
+                0, AccessExclusiveLock);
 }
 
 void raise_no_such_consumer(Oid schema, std::string_view name) {

@@ -2,9 +2,9 @@
 //
 // Positions are handed out before commit, and commits come in another order, so remembering "I have
 // seen everything up to 100" would miss 90 if its transaction commits later. A publisher holds the
-// table's RowExclusiveLock from before its first position to its end, and has a transaction id
-// before it takes a position. A pull, under lock_consumer(), then does these in this order, which
-// is what makes it exact (docs/delivery.md has the reasons):
+// table's RowExclusiveLock from before its first position to its end (lock.hpp), and has a
+// transaction id before it takes a position. A pull, under lock_consumer(), then does these in this
+// order, which is what makes it exact (docs/delivery.md has the reasons):
 //   1. the ceiling: the last position handed out;
 //   2. the writers: the transactions that hold a writer's lock on the table;
 //   3. a new snapshot, whatever the caller's isolation level;

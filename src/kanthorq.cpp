@@ -8,6 +8,7 @@
 //   scope.hpp           brackets around the server's open/close pairs
 //   query.hpp           queries that read, put together from text and parameters
 //   known.hpp           what a session has found out about relations, until they change
+//   lock.cpp            locks that are kept to the end of the transaction
 //   rows.cpp            rows that only the library writes, without queries
 //   test_point.hpp      where tests end the process
 //   fault.cpp           all words of errors that the core finds or more than one place raises

@@ -2,6 +2,7 @@
 
 #include "core/name.hpp"
 #include "datum.hpp"
+#include "lock.hpp"
 #include "rows.hpp"
 #include "test_point.hpp"
 
@@ -26,7 +27,7 @@ Oid registry_oid(Oid schema) { return own_table_oid(schema, registry_table); }
 void lock_stream_name(Oid schema, std::string_view name, LOCKMODE mode) {
   // An object lock of the registry's own numbering: two names with the same hash wait for each
   // other once in a while, which is harmless.
-  LockDatabaseObject(registry_oid(schema), static_cast<Oid>(stable_hash(name)), 0, mode);
+  lock_object(registry_oid(schema), static_cast<Oid>(stable_hash(name)), 0, mode);
 }
 
 bool is_registered(Oid schema, std::string_view name) {

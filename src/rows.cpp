@@ -1,6 +1,7 @@
 #include "rows.hpp"
 
 #include "known.hpp"
+#include "lock.hpp"
 
 namespace kanthorq {
 
@@ -38,7 +39,9 @@ void require_result_types(TupleDesc descriptor, const Oid* types, int count) {
 }
 
 Relation open_own_table(Oid schema, const OwnTable& table, LOCKMODE lock) {
-  Relation opened = table_open(own_table_oid(schema, table), lock);
+  const Oid oid = own_table_oid(schema, table);
+  // Readers give their lock back.
+  Relation opened = lock == AccessShareLock ? table_open(oid, lock) : open_locked(oid, lock);
   TupleDesc descriptor = RelationGetDescr(opened);
   const int other = find_other_type(descriptor, table.types, table.columns);
   if (other >= 0) raise_other_type(psprintf("table \"%s\"", table.name), table.types, other);

@@ -26,7 +26,8 @@ struct OwnTable {
 // Its oid. Raises 55000 if there is no such table.
 Oid own_table_oid(Oid schema, const OwnTable& table);
 
-// Opens it. Raises 55000 if it lacks a known column, or the column has another type.
+// Opens it. AccessShareLock, of readers, is given back when it is closed; any other lock is kept as
+// lock.hpp says. Raises 55000 if it lacks a known column, or the column has another type.
 Relation open_own_table(Oid schema, const OwnTable& table, LOCKMODE lock);
 
 // Raises 55000 if the columns of a function's result are not of these types. There may be more of

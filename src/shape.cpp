@@ -5,6 +5,7 @@
 #include "core/subject.hpp"
 #include "datum.hpp"
 #include "fault.hpp"
+#include "lock.hpp"
 #include "rows.hpp"
 #include "scope.hpp"
 #include "test_point.hpp"
@@ -351,6 +352,7 @@ void adopt_stream_table(Oid schema, std::string_view name, bool subject_index) {
   const Oid oid = RangeVarGetRelidExtended(
       makeRangeVar(get_namespace_name(schema), cstring_of(mapped.view()), -1), AccessExclusiveLock,
       0, RangeVarCallbackOwnsRelation, nullptr);
+  lock_relation(oid, AccessExclusiveLock);
 
   Relation table = relation_open(oid, NoLock);
   require_own(table);

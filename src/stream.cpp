@@ -6,6 +6,7 @@
 #include "core/name.hpp"
 #include "datum.hpp"
 #include "fault.hpp"
+#include "lock.hpp"
 #include "registry.hpp"
 #include "scope.hpp"
 #include "shape.hpp"
@@ -31,7 +32,9 @@ void require_drop_privilege(Oid schema, std::string_view name) {
 }
 
 void drop_table(Oid schema, std::string_view name) {
-  if (!OidIsValid(table_by_name(schema, name))) return;
+  const Oid oid = table_by_name(schema, name);
+  if (!OidIsValid(oid)) return;
+  lock_relation(oid, AccessExclusiveLock);  // DROP TABLE locks it for a cursor only
   const char* table = quote_qualified_identifier(get_namespace_name(schema),
                                                  table_name(stream_table_prefix, name).c_str());
   with_spi([&] { run_definition(psprintf("DROP TABLE %s", table)); });

@@ -6,6 +6,7 @@
 #include "datum.hpp"
 #include "fault.hpp"
 #include "known.hpp"
+#include "lock.hpp"
 #include "registry.hpp"
 #include "rows.hpp"
 #include "shape.hpp"
@@ -73,7 +74,10 @@ bool try_open_stream(Oid schema, std::string_view name, LOCKMODE lock, OpenStrea
 OpenStream open_stream(Oid schema, std::string_view name, LOCKMODE lock) {
   require_name(name);
   OpenStream stream;
-  if (try_open_stream(schema, name, lock, stream)) return stream;
+  if (try_open_stream(schema, name, lock, stream)) {
+    lock_relation(RelationGetRelid(stream.relation), lock);
+    return stream;
+  }
   if (!is_registered(schema, name)) raise_no_such_stream(schema, name);
   const TableName mapped = table_name(stream_table_prefix, name);
   const Oid oid = get_relname_relid(mapped.c_str(), schema);

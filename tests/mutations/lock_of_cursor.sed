@@ -1,0 +1,4 @@
+# Locks belong to the cursor that a function runs in, not to the transaction.
+# file: src/lock.cpp
+# red: isolation
+/^  CurrentResourceOwner = CurTransactionResourceOwner;$/d
