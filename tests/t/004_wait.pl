@@ -12,7 +12,10 @@ $node->safe_psql('postgres', q{
     SELECT kanthorq_stream_create('orders');
     SELECT kanthorq_consumer_create('worker', 'orders')});
 
-sub waiting { return "SELECT count(*) = $_[0] FROM pg_stat_activity WHERE query ~* '$_[1]' AND wait_event = 'Extension' AND pid <> pg_backend_pid()" }
+sub waiting {
+    my ($count, $statement) = @_;
+    return "SELECT count(*) = $count FROM pg_stat_activity WHERE query ~* '$statement' AND " . asleep();
+}
 
 my $session = open_session($node);
 start_statement($session, q{CALL kanthorq_wait('worker', '10 minutes');});

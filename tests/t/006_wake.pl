@@ -17,8 +17,7 @@ my $worker_pid = ask($worker, 'SELECT pg_backend_pid();');
 chomp $worker_pid;
 
 sub wait_until_asleep {
-    wait_for($node, "SELECT state = 'active' AND wait_event_type = 'Extension'
-                     FROM pg_stat_activity WHERE pid = $worker_pid");
+    wait_for($node, 'SELECT ' . asleep() . " FROM pg_stat_activity WHERE pid = $worker_pid");
 }
 
 # Starts the worker's statement, then does `publish` once it sleeps; the worker's answer.
@@ -143,7 +142,7 @@ $node->safe_psql('postgres', q{SELECT kanthorq_consumer_create('last', 'orders',
 start_statement($worker, q{CALL kanthorq_wait('last', '10 minutes')});
 start_statement($blocker, q{SELECT count(*) FROM kanthorq_pull('last', wait => '10 minutes')});
 wait_for($node, q{SELECT count(*) = 2 FROM pg_stat_activity
-                  WHERE query ~ 'kanthorq_\w+\(.last' AND state = 'active' AND wait_event_type = 'Extension'});
+                  WHERE query ~ 'kanthorq_\w+\(.last' AND } . asleep());
 $started = time;
 $node->stop('fast');
 cmp_ok(time - $started, '<', 5, 'a fast shutdown does not wait for waiting workers');

@@ -5,7 +5,7 @@ use warnings;
 use Exporter 'import';
 use IPC::Run ();
 use Time::HiRes ();
-our @EXPORT = qw(after_crash new_node open_session ask start_statement close_session wait_for);
+our @EXPORT = qw(after_crash new_node open_session ask start_statement close_session wait_for asleep);
 
 # A server of its own with the extension, and with these lines in its configuration.
 sub new_node {
@@ -63,6 +63,13 @@ sub close_session {
 sub wait_for {
     my ($node, $query) = @_;
     $node->poll_query_until('postgres', $query) or die "never became true: $query";
+}
+
+# The condition on a row of pg_stat_activity that its process sleeps until KanthorQ wakes it, or the
+# time for the next look has come. Since 17 a library names what it waits for.
+sub asleep {
+    return q{(state = 'active' AND wait_event_type = 'Extension' AND wait_event =
+        CASE WHEN current_setting('server_version_num')::integer < 170000 THEN 'Extension' ELSE 'KanthorqWait' END)};
 }
 
 # What servers that are copied, fail over and restore share: load that goes on beside the test.
