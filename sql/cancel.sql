@@ -72,7 +72,9 @@ SELECT right(event_id, 1) AS event FROM kanthorq_tasks('cancel', 'cancelled', 1)
 
 -- Cancelling in each state: completed, discarded and cancelled ones, others' and unknown ones stay as
 -- they are; the answer has the ids that changed, in the order that they were named in.
-SELECT pg_temp.tails(kanthorq_cancel('cancel', '{}'));
+-- A null list is an empty one: array_agg over no rows is null.
+SELECT kanthorq_cancel('cancel', '{}'), kanthorq_cancel('cancel', NULL), kanthorq_cancel('cancel', array_agg(id))
+FROM kanthorq_events('cancel') WHERE false;
 SELECT pg_temp.tails(kanthorq_cancel('cancel', pg_temp.ids('146XZ')));
 SELECT pg_temp.tails(kanthorq_cancel('cancel', pg_temp.ids('982513')));
 SELECT pg_temp.tails(kanthorq_cancel('cancel', pg_temp.ids('2359')));
@@ -83,7 +85,8 @@ SELECT * FROM pg_temp.tasks('cancel');
 SELECT count(*) FROM kanthorq_delivery_lease WHERE consumer = 'cancel' AND lease <> 0;
 SELECT count(*) FROM kanthorq_pull('cancel');
 -- Resuming: they are available, with no attempt made; other states stay as they are.
-SELECT pg_temp.tails(kanthorq_resume('cancel', '{}'));
+SELECT kanthorq_resume('cancel', '{}'), kanthorq_resume('cancel', NULL), kanthorq_resume('cancel', array_agg(id))
+FROM kanthorq_events('cancel') WHERE false;
 SELECT pg_temp.tails(kanthorq_resume('cancel', pg_temp.ids('1XZ')));
 SELECT pg_temp.tails(kanthorq_resume('cancel', pg_temp.ids('4321')));
 SELECT pg_temp.tails(kanthorq_resume('cancel', pg_temp.ids('4321')));

@@ -143,8 +143,8 @@ SELECT * FROM pg_temp.refused(ARRAY[
     $$kanthorq_nack(NULL, 7)$$, $$kanthorq_nack(..., NULL)$$, $$kanthorq_nack(..., 7, NULL)$$,
     $$kanthorq_nack(..., 7, ids => NULL, error => 'no paper')$$,
     $$kanthorq_extend(NULL, 7)$$, $$kanthorq_extend(..., NULL)$$,
-    $$kanthorq_cancel(NULL, '{}')$$, $$kanthorq_cancel(..., NULL)$$, $$kanthorq_cancel(..., '{NULL}')$$,
-    $$kanthorq_resume(NULL, '{}')$$, $$kanthorq_resume(..., NULL)$$, $$kanthorq_resume(..., '{NULL}')$$,
+    $$kanthorq_cancel(NULL, '{}')$$, $$kanthorq_cancel(NULL, NULL)$$, $$kanthorq_cancel(..., '{NULL}')$$,
+    $$kanthorq_resume(NULL, '{}')$$, $$kanthorq_resume(NULL, NULL)$$, $$kanthorq_resume(..., '{NULL}')$$,
     $$kanthorq_tasks(NULL)$$, $$kanthorq_tasks(..., size => NULL)$$, $$kanthorq_horizon(NULL)$$]);
 SELECT kanthorq_publish('consumer_errors', 'event', '') IS NOT NULL AS published;
 SELECT lease FROM kanthorq_pull('consumer_errors') \gset
@@ -223,7 +223,7 @@ SELECT count(*) FROM kanthorq_tasks('consumer_errors');
 SELECT kanthorq_task_state('consumer_errors', '01ARZ3NDEKTSV4RRFFQ69G5FA9');
 SELECT count(*) FROM kanthorq_consumers;
 SELECT * FROM pg_temp.refused(ARRAY[$$kanthorq_pull(...)$$, $$kanthorq_ack(..., 7)$$,
-    $$kanthorq_nack(..., 7)$$, $$kanthorq_extend(..., 7)$$, $$kanthorq_cancel(..., '{}')$$,
+    $$kanthorq_nack(..., 7)$$, $$kanthorq_extend(..., 7)$$, $$kanthorq_cancel(..., '{}')$$, $$kanthorq_cancel(..., NULL)$$,
     $$kanthorq_resume(..., '{}')$$, $$kanthorq_consumer_create('consumer_wrong', ...)$$,
     $$kanthorq_consumer_alter(...)$$, $$kanthorq_consumer_drop(..., 'consumer_errors')$$,
     $$kanthorq_consumer_seek(..., 'first', 'consumer_errors')$$]);

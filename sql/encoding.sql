@@ -20,6 +20,10 @@ SELECT kanthorq_publish_json('encoding', 'json', to_jsonb(convert_from('\x636166
 SELECT kanthorq_publish_text('encoding', 'text', repeat(convert_from('\xe9', 'LATIN1'), 100000),
     id => '01ARZ3NDEKTSV4RRFFQ69G5FA3');
 SELECT kanthorq_publish('encoding', 'bytes', '\x636166e9', id => '01ARZ3NDEKTSV4RRFFQ69G5FA4');
+SELECT kanthorq_publish_many_text('encoding', '{text,text}', ARRAY['', convert_from('\x636166e9', 'LATIN1')],
+    ids => '{01ARZ3NDEKTSV4RRFFQ69G5FA5,01ARZ3NDEKTSV4RRFFQ69G5FA6}');
+SELECT kanthorq_publish_many_json('encoding', '{json}', ARRAY[to_jsonb(convert_from('\x636166e9', 'LATIN1'))],
+    ids => '{01ARZ3NDEKTSV4RRFFQ69G5FA7}');
 SELECT subject, length(body), substr(body, 1, 8) AS body FROM kanthorq_events('encoding');
 -- Not a letter there either.
 SELECT kanthorq_is_subject(convert_from('\xe9', 'LATIN1')),
@@ -58,6 +62,9 @@ SELECT pg_temp.state(format('SELECT kanthorq_' || call, E'a\xc3')) FROM (VALUES
 SELECT kanthorq_publish_text('encoding', 'text', E'caf\xc3\xa9',
     id => '01ARZ3NDEKTSV4RRFFQ69G5FA1');
 SELECT pg_temp.state(format('SELECT kanthorq_publish_text(''encoding'', ''text'', %L)',
+    E'caf\xe9'));
+SELECT kanthorq_publish_many_text('encoding', '{text}', ARRAY[E'caf\xc3\xa9'], ids => '{01ARZ3NDEKTSV4RRFFQ69G5FA2}');
+SELECT pg_temp.state(format('SELECT kanthorq_publish_many_text(''encoding'', ''{text}'', ARRAY[%L])',
     E'caf\xe9'));
 SELECT kanthorq_publish('encoding', 'bytes', '\x636166e9', id => '01ARZ3NDEKTSV4RRFFQ69G5FA4');
 SELECT subject, body FROM kanthorq_events('encoding');

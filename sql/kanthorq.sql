@@ -159,7 +159,25 @@ CREATE FUNCTION kanthorq_publish_many(stream text, subjects text[], bodies bytea
     RETURNS text[]
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION kanthorq_publish_many(text, text[], bytea[], jsonb[], text[], bigint[], text) IS
-'adds up to 1,000,000 events, one for each element of the arrays, all or none, and returns their ids in order; null arrays and null elements of the optional ones mean defaults';
+'adds up to 1,000,000 events, one for each element of the arrays, all or none, and returns their ids in order; null arrays and null elements of the optional ones mean defaults; subjects and bodies both null: no events';
+
+CREATE FUNCTION kanthorq_publish_many_text(stream text, subjects text[], bodies text[],
+                                           metadata jsonb[] DEFAULT NULL, ids text[] DEFAULT NULL,
+                                           created_at bigint[] DEFAULT NULL,
+                                           on_duplicate text DEFAULT 'error')
+    RETURNS text[]
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION kanthorq_publish_many_text(text, text[], text[], jsonb[], text[], bigint[], text) IS
+'as kanthorq_publish_many(); the bodies are the UTF-8 bytes of the texts';
+
+CREATE FUNCTION kanthorq_publish_many_json(stream text, subjects text[], bodies jsonb[],
+                                           metadata jsonb[] DEFAULT NULL, ids text[] DEFAULT NULL,
+                                           created_at bigint[] DEFAULT NULL,
+                                           on_duplicate text DEFAULT 'error')
+    RETURNS text[]
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION kanthorq_publish_many_json(text, text[], jsonb[], jsonb[], text[], bigint[], text) IS
+'as kanthorq_publish_many(); the bodies are the texts of the JSON documents, in UTF-8';
 
 CREATE FUNCTION kanthorq_event_get(stream text, id text) RETURNS SETOF kanthorq_event
     AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL SAFE ROWS 1;
@@ -184,7 +202,7 @@ COMMENT ON FUNCTION kanthorq_events_by_subject(text, text, text, text, integer) 
 CREATE FUNCTION kanthorq_event_remove(stream text, ids text[]) RETURNS bigint
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION kanthorq_event_remove(text, text[]) IS
-'removes the events with these ids and returns how many there were, also where consumers still want them';
+'removes the events with these ids and returns how many there were, also where consumers still want them; ids null or empty: none';
 
 -- Consumers
 
@@ -347,12 +365,12 @@ COMMENT ON FUNCTION kanthorq_extend(text, bigint, interval) IS
 CREATE FUNCTION kanthorq_cancel(consumer text, ids text[]) RETURNS text[]
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION kanthorq_cancel(text, text[]) IS
-'the consumer is not to get these events, whether they wait, run or are retried; returns the ids whose state changed';
+'the consumer is not to get these events, whether they wait, run or are retried; returns the ids whose state changed; ids null or empty: none';
 
 CREATE FUNCTION kanthorq_resume(consumer text, ids text[]) RETURNS text[]
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION kanthorq_resume(text, text[]) IS
-'makes cancelled and discarded events that still exist available again, with no attempts made; returns the ids whose state changed';
+'makes cancelled and discarded events that still exist available again, with no attempts made; returns the ids whose state changed; ids null or empty: none';
 
 CREATE FUNCTION kanthorq_task_state(consumer text, id text) RETURNS text
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;

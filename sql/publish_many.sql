@@ -40,8 +40,53 @@ FROM kanthorq_stream_publish_many WHERE subject LIKE 'e.%';
 SELECT kanthorq_publish_many('publish_many', '{}', '{}');
 SELECT kanthorq_publish_many('publish_many', '{}', '{}', '{}', '{}', '{}', 'skip');
 SELECT kanthorq_publish_many('publish_many', '{f}', '{""}', ids => '{01ARZ3NDEKTSV4RRFFQ69G5FF1}');
--- Also of none the stream must exist.
+-- Arrays that are both null, as array_agg over no rows is, are no events. One null is a mistake, and so are
+-- other arrays that have something in them.
+SELECT kanthorq_publish_many('publish_many', array_agg(subject), array_agg(body), array_agg(metadata),
+    array_agg(id), array_agg(created_at)) FROM kanthorq_events('publish_many') WHERE false;
+SELECT kanthorq_publish_many('publish_many', NULL, NULL);
+SELECT kanthorq_publish_many('publish_many', NULL, NULL, '{}', '{}', '{}', 'skip');
+PREPARE publish_many AS SELECT kanthorq_publish_many($1, $2, $3);
+EXECUTE publish_many('publish_many', NULL, NULL);
+SELECT pg_temp.refused(format('SELECT kanthorq_publish_many(''publish_many'', %s)', arguments)) FROM unnest(ARRAY[
+    'NULL, ''{}''', '''{}'', NULL', 'NULL, ''{""}''', '''{g}'', NULL', 'NULL, NULL, ids => ''{NULL}''',
+    'NULL, NULL, ''{"{}"}''', 'NULL, NULL, created_at => ''{7}''', 'NULL, NULL, on_duplicate => NULL']) AS arguments;
+-- Also of none the stream must exist, and be the caller's to publish to.
 SELECT pg_temp.refused($$SELECT kanthorq_publish_many('publish_none', '{}', '{}')$$);
+SELECT pg_temp.refused($$SELECT kanthorq_publish_many('publish_none', NULL, NULL)$$);
+SELECT pg_temp.refused($$SELECT kanthorq_publish_many(NULL, NULL, NULL)$$);
+SET ROLE pg_monitor;
+SELECT pg_temp.refused($$SELECT kanthorq_publish_many('publish_many', NULL, NULL)$$);
+RESET ROLE;
+
+-- Bodies as texts, of which nothing is taken for an escape, and as JSON.
+SELECT kanthorq_publish_many_text('publish_many', '{text.1,text.2,text.3}',
+    ARRAY['{"p":"C:\\tmp"}', '\x00', U&'caf\00E9'], ARRAY[NULL, '{"n": 2}', NULL]::jsonb[],
+    '{01ARZ3NDEKTSV4RRFFQ69G5FT1,01ARZ3NDEKTSV4RRFFQ69G5FT2,01ARZ3NDEKTSV4RRFFQ69G5FT3}', '{1,2,3}', 'error');
+SELECT kanthorq_publish_many_json('publish_many', '{json.1,json.2}',
+    ARRAY['{"p":"C:\\tmp"}', '[1, null]']::jsonb[],
+    ids => '{01ARZ3NDEKTSV4RRFFQ69G5FJ1,01ARZ3NDEKTSV4RRFFQ69G5FJ2}');
+SELECT id, subject, convert_from(body, 'UTF8') AS body, metadata FROM kanthorq_stream_publish_many
+WHERE subject ~ '^(text|json)' ORDER BY position;
+-- They are as those of single events.
+SELECT kanthorq_publish_text('publish_many', 'single', '{"p":"C:\\tmp"}', id => '01ARZ3NDEKTSV4RRFFQ69G5FT4'),
+    kanthorq_publish_json('publish_many', 'single', '{"p":"C:\\tmp"}', id => '01ARZ3NDEKTSV4RRFFQ69G5FJ3');
+SELECT count(*), count(DISTINCT body) AS bodies FROM kanthorq_stream_publish_many
+WHERE id IN ('01ARZ3NDEKTSV4RRFFQ69G5FT1', '01ARZ3NDEKTSV4RRFFQ69G5FT4');
+SELECT count(*), count(DISTINCT body) AS bodies FROM kanthorq_stream_publish_many
+WHERE id IN ('01ARZ3NDEKTSV4RRFFQ69G5FJ1', '01ARZ3NDEKTSV4RRFFQ69G5FJ3');
+SELECT kanthorq_publish_many_text('publish_many', '{text.1}', '{other}', ids => '{01ARZ3NDEKTSV4RRFFQ69G5FT1}',
+    on_duplicate => 'skip');
+SELECT kanthorq_publish_many_text('publish_many', NULL, NULL), kanthorq_publish_many_json('publish_many', NULL, NULL),
+    kanthorq_publish_many_text('publish_many', '{}', '{}'), kanthorq_publish_many_json('publish_many', '{}', '{}');
+SELECT pg_temp.refused(format('SELECT kanthorq_publish_many_%s', call)) FROM unnest(ARRAY[
+    'text(''publish_many'', ''{g,g}'', ''{a,NULL}'')', 'json(''publish_many'', ''{g,g}'', ''{1,NULL}'')',
+    'text(''publish_many'', ''{g,g}'', ''{a}'')', 'json(''publish_many'', ''{g,g}'', ''{1}'')',
+    'text(''publish_many'', ''{g}'', NULL)', 'json(''publish_many'', NULL, ''{1}'')',
+    'text(''publish_none'', ''{g}'', ''{a}'')', 'json(''publish_none'', ''{g}'', ''{1}'')',
+    'text(''publish_many'', ''{g}'', ''{{a}}'')', 'text(NULL, ''{g}'', ''{a}'')',
+    'text(''publish_many'', ''{g}'', ''{a}'', ids => ''{01ARZ3NDEKTSV4RRFFQ69G5FT1}'')']) AS call;
+DEALLOCATE publish_many;
 
 -- All or nothing: an event that is refused takes the others of its call with it.
 SELECT pg_temp.refused($$SELECT kanthorq_publish_many('publish_many', '{g,g,g.}', '{"","",""}')$$);
@@ -74,11 +119,11 @@ SELECT kanthorq_publish_many('publish_many', '[0:1]={h.1,h.2}', '[5:6]={"\\x01",
     ids => '[-1:0]={01ARZ3NDEKTSV4RRFFQ69G5FH1,01ARZ3NDEKTSV4RRFFQ69G5FH2}');
 SELECT id, subject, body FROM kanthorq_events('publish_many', 'h.*');
 
--- Null arrays, other lengths, more dimensions.
+-- Null arguments, other lengths, more dimensions.
 SELECT kanthorq_publish_many('publish_many', NULL, '{}');
 \echo :LAST_ERROR_SQLSTATE
 SELECT pg_temp.refused(format('SELECT kanthorq_publish_many(%s)', arguments)) FROM (VALUES
-    ('NULL, ''{}'', ''{}'''), ('''publish_many'', ''{}'', NULL'),
+    ('NULL, ''{}'', ''{}'''),
     ('''publish_many'', ''{}'', ''{}'', on_duplicate => NULL'),
     ('''publish_many'', ''{}'', ''{}'', on_duplicate => ''ignore''')) AS calls (arguments);
 SELECT kanthorq_publish_many('publish_many', '{g,g}', '{""}');

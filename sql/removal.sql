@@ -26,7 +26,9 @@ SELECT pg_temp.publish('removal', '123456789');
 SELECT kanthorq_event_remove('removal',
     '{01ARZ3NDEKTSV4RRFFQ69G5FA1,01ARZ3NDEKTSV4RRFFQ69G5FA2,01ARZ3NDEKTSV4RRFFQ69G5FA1,01ARZ3NDEKTSV4RRFFQ69G5FAZ}');
 SELECT kanthorq_event_remove('removal', '{01ARZ3NDEKTSV4RRFFQ69G5FA1}');
-SELECT kanthorq_event_remove('removal', '{}');
+-- A null list is an empty one: array_agg over no rows is null.
+SELECT kanthorq_event_remove('removal', '{}'), kanthorq_event_remove('removal', NULL),
+    kanthorq_event_remove('removal', array_agg(id)) FROM kanthorq_events('removal') WHERE false;
 SELECT kanthorq_event_remove('removal',
     '[7:8]={01ARZ3NDEKTSV4RRFFQ69G5FA3,01ARZ3NDEKTSV4RRFFQ69G5FZ3}');
 SELECT pg_temp.left_in('removal');
@@ -75,12 +77,12 @@ SELECT pg_temp.refused($$SELECT kanthorq_stream_trim('removal', '01ARZ3NDEKTSV4R
     true)$$);
 -- What is wrong with the other arguments.
 SELECT pg_temp.refused('SELECT kanthorq_' || call) FROM (VALUES
-    ('event_remove(NULL, ''{}'')'), ('event_remove(''removal'', NULL)'),
+    ('event_remove(NULL, ''{}'')'), ('event_remove(NULL, NULL)'),
     ('event_remove(''removal'', ''{NULL}'')'), ('event_remove(''removal'', ''{x}'')'),
     ('event_remove(''removal'', ''[3:4]={01ARZ3NDEKTSV4RRFFQ69G5FA1,x}'')'),
     ('event_remove(''removal'', ''{{01ARZ3NDEKTSV4RRFFQ69G5FA1}}'')'),
     ('event_remove(''removal'', ''{01arz3ndektsv4rrffq69g5fa1}'')'),
-    ('event_remove(''none'', ''{}'')'),
+    ('event_remove(''none'', ''{}'')'), ('event_remove(''none'', NULL)'),
     ('stream_trim(NULL, ''01ARZ3NDEKTSV4RRFFQ69G5FA4'', ''removal'')'),
     ('stream_trim(''removal'', NULL, ''removal'')'),
     ('stream_trim(''removal'', ''x'', ''removal'')'),
@@ -88,6 +90,7 @@ SELECT pg_temp.refused('SELECT kanthorq_' || call) FROM (VALUES
     ('stream_trim(''none'', ''01ARZ3NDEKTSV4RRFFQ69G5FA4'', ''none'')')) AS calls (call);
 BEGIN READ ONLY;
 SELECT pg_temp.refused($$SELECT kanthorq_event_remove('removal', '{01ARZ3NDEKTSV4RRFFQ69G5FA1}')$$),
+    pg_temp.refused($$SELECT kanthorq_event_remove('removal', NULL)$$),
     pg_temp.refused($$SELECT kanthorq_stream_trim('removal', '01ARZ3NDEKTSV4RRFFQ69G5FA4',
         'removal')$$);
 COMMIT;

@@ -43,6 +43,13 @@ struct EventParts {
 
 Datum empty_object();
 
+// The body, as it is stored, of what a caller gave: bytes; text, of which it is the UTF-8; or a
+// JSON document, of whose text it is the UTF-8.
+using BodyOf = Datum (*)(Datum given);
+Datum bytea_body(Datum bytes);
+Datum text_body(Datum characters);
+Datum json_body(Datum document);
+
 // Raises 22023 for an invalid subject or id, 23514 for metadata that is no object, 54000 for more
 // than fits into a row.
 Event make_event(const EventParts& parts);

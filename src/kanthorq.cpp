@@ -22,7 +22,7 @@
 //   txid.cpp            kanthorq_txid, the default that marks a row with its transaction
 //   event.hpp           an event on its way in
 //   publish.cpp         kanthorq_publish, _publish_text, _publish_json: one event, validated
-//   publish_many.cpp    kanthorq_publish_many: arrays of events, validated
+//   publish_many.cpp    kanthorq_publish_many, _many_text, _many_json: arrays of events, validated
 //   insert.cpp          publish_events(): which of two ways in; and straight into heap and indexes
 //   executor_insert.cpp the other one: by an INSERT, where a table is out of the ordinary
 //   events.cpp          kanthorq_event_get, _events, _events_by_subject

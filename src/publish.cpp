@@ -73,8 +73,6 @@ OnDuplicate on_duplicate_argument(FunctionCallInfo fcinfo, int argument) {
 
 namespace {
 
-using BodyOf = Datum (*)(Datum argument);
-
 NullableDatum nullable_argument(FunctionCallInfo fcinfo, int argument) {
   return {fcinfo->args[argument].value, fcinfo->args[argument].isnull};
 }
@@ -97,6 +95,8 @@ Datum publish(FunctionCallInfo fcinfo, BodyOf body_of) {
   return event.id;
 }
 
+}  // namespace
+
 Datum bytea_body(Datum body) { return body; }
 
 // The same varlena where the server's encoding is UTF-8: text and bytea are stored alike.
@@ -114,8 +114,6 @@ Datum json_body(Datum body) {
   JsonbToCString(&characters, &document->root, VARSIZE(document));
   return text_body(text_datum({characters.data, static_cast<std::size_t>(characters.len)}));
 }
-
-}  // namespace
 
 }  // namespace kanthorq
 

@@ -1,4 +1,6 @@
-// kanthorq_publish_many: events as arrays, one element of each array an event.
+// kanthorq_publish_many, kanthorq_publish_many_text and kanthorq_publish_many_json: events as
+// arrays, one element of each array an event. The three differ in what the elements of their third
+// argument are.
 #include "array.hpp"
 #include "datum.hpp"
 #include "event.hpp"
@@ -36,27 +38,27 @@ void require_possible_count(const Elements& subjects) {
              errhint("Publish several batches; they may share a transaction.")));
 }
 
+// array_agg over no rows is null, so two nulls are no events. One null is a mistake.
+void require_both_or_none(const Elements& subjects, const Elements& bodies) {
+  if (subjects.given != bodies.given) raise_null({(subjects.given ? bodies : subjects).argument});
+}
+
 Datum ids_of(const Event* events, int count) {
   Datum* ids = palloc_array_of<Datum>(count);
   for (int i = 0; i < count; i++) ids[i] = events[i].id;
   return PointerGetDatum(construct_array(ids, count, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
-}  // namespace
-
-}  // namespace kanthorq
-
-using namespace kanthorq;
-
-KANTHORQ_FUNCTION(kanthorq_publish_many) {
+Datum publish_many(FunctionCallInfo fcinfo, Oid type_of_bodies, BodyOf body_of) {
   require_argument(fcinfo, stream_argument, "stream");
   PreventCommandIfReadOnly("kanthorq_publish_many()");
-  const Elements subjects = required_elements(fcinfo, subjects_argument, "subjects", TEXTOID);
-  const Elements bodies = required_elements(fcinfo, bodies_argument, "bodies", BYTEAOID);
+  const Elements subjects = optional_elements(fcinfo, subjects_argument, "subjects", TEXTOID);
+  const Elements bodies = optional_elements(fcinfo, bodies_argument, "bodies", type_of_bodies);
   const Elements metadata = optional_elements(fcinfo, metadata_argument, "metadata", JSONBOID);
   const Elements ids = optional_elements(fcinfo, ids_argument, "ids", TEXTOID);
   const Elements created_at = optional_elements(fcinfo, created_at_argument, "created_at", INT8OID);
   const OnDuplicate on_duplicate = on_duplicate_argument(fcinfo, on_duplicate_argument_number);
+  require_both_or_none(subjects, bodies);
   for (const Elements* elements : {&bodies, &metadata, &ids, &created_at})
     require_same_length(*elements, subjects);
   require_possible_count(subjects);
@@ -66,7 +68,7 @@ KANTHORQ_FUNCTION(kanthorq_publish_many) {
   for (int i = 0; i < subjects.count; i++) {
     events[i] = make_event({
         .subject = subjects.required(i),
-        .body = bodies.required(i),
+        .body = body_of(bodies.required(i)),
         .metadata = metadata.optional(i),
         .default_metadata = no_metadata,
         .id = ids.optional(i),
@@ -82,3 +84,15 @@ KANTHORQ_FUNCTION(kanthorq_publish_many) {
                  {events, subjects.count, on_duplicate});
   return ids_of(events, subjects.count);
 }
+
+}  // namespace
+
+}  // namespace kanthorq
+
+using namespace kanthorq;
+
+KANTHORQ_FUNCTION(kanthorq_publish_many) { return publish_many(fcinfo, BYTEAOID, bytea_body); }
+
+KANTHORQ_FUNCTION(kanthorq_publish_many_text) { return publish_many(fcinfo, TEXTOID, text_body); }
+
+KANTHORQ_FUNCTION(kanthorq_publish_many_json) { return publish_many(fcinfo, JSONBOID, json_body); }

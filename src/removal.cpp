@@ -139,7 +139,7 @@ using namespace kanthorq;
 
 KANTHORQ_FUNCTION(kanthorq_event_remove) {
   require_argument(fcinfo, 0, "stream");
-  const Elements ids = required_elements(fcinfo, 1, "ids", TEXTOID);
+  const Elements ids = optional_elements(fcinfo, 1, "ids", TEXTOID);
   for (int i = 0; i < ids.count; i++)
     require_event_id(view_of(DatumGetTextPP(ids.required(i))), ids.place(i));
   PreventCommandIfReadOnly("kanthorq_event_remove()");
@@ -147,6 +147,7 @@ KANTHORQ_FUNCTION(kanthorq_event_remove) {
   with_stream(own_schema(fcinfo), text_argument(fcinfo, 0), RowExclusiveLock,
               [&](const OpenStream& stream) {
                 require_ownership(stream.relation);
+                if (ids.count == 0) return;  // or null, as array_agg over no rows is
                 removed = remove_where(stream.relation, InvalidSnapshot,
                                        "OPERATOR(pg_catalog.=) ANY ($1)", TEXTARRAYOID,
                                        PG_GETARG_DATUM(1));

@@ -113,11 +113,12 @@ bool is_wanted(const Consumer& consumer, const StreamRow& row) {
   return consumer.wants(row.subject()) && consumer.wants_metadata(row.value(metadata_column));
 }
 
-// Changes each event by `change(consumer, row)`; the ids of those for which it says true.
+// Changes each event by `change(consumer, row)`; the ids of those for which it says true. A null
+// list is an empty one: array_agg over no rows is null.
 template <typename Change>
 Datum change_events(FunctionCallInfo fcinfo, const char* function, Change change) {
   require_argument(fcinfo, 0, "consumer");
-  const Elements ids = required_elements(fcinfo, 1, "ids", TEXTOID);
+  const Elements ids = optional_elements(fcinfo, 1, "ids", TEXTOID);
   for (int i = 0; i < ids.count; i++)
     require_event_id(view_of(DatumGetTextPP(ids.required(i))), ids.place(i));
   PreventCommandIfReadOnly(function);

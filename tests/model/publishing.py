@@ -152,6 +152,7 @@ WRONG = [
     ("SELECT kanthorq_publish(%s || 'x', 'a', '')", "42704"),
     ("SELECT kanthorq_publish_many(%s, '{a,b}', '{x}')", "22023"),
     ("SELECT kanthorq_publish_many(%s, '{a,NULL}', '{x,y}')", "22004"),
+    ("SELECT kanthorq_publish_many_text(%s, '{a}', NULL)", "22004"),
     ("SELECT * FROM kanthorq_events(%s, size => 0)", "22023"),
     ("SELECT kanthorq_event_remove(%s, '{nothing}')", "22023"),
     ("SELECT kanthorq_stream_trim(%s, '01ARZ3NDEKTSV4RRFFQ69G5FAV', 'other')", "55000"),

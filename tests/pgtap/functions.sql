@@ -71,6 +71,16 @@ INSERT INTO expected VALUES
      'ids text[] DEFAULT NULL::text[], created_at bigint[] DEFAULT NULL::bigint[], '
      'on_duplicate text DEFAULT ''error''::text',
      'text[]', 'v', false, 'u', 0, 'kanthorq_publish_many'),
+    ('kanthorq_publish_many_text',
+     'stream text, subjects text[], bodies text[], metadata jsonb[] DEFAULT NULL::jsonb[], '
+     'ids text[] DEFAULT NULL::text[], created_at bigint[] DEFAULT NULL::bigint[], '
+     'on_duplicate text DEFAULT ''error''::text',
+     'text[]', 'v', false, 'u', 0, 'kanthorq_publish_many_text'),
+    ('kanthorq_publish_many_json',
+     'stream text, subjects text[], bodies jsonb[], metadata jsonb[] DEFAULT NULL::jsonb[], '
+     'ids text[] DEFAULT NULL::text[], created_at bigint[] DEFAULT NULL::bigint[], '
+     'on_duplicate text DEFAULT ''error''::text',
+     'text[]', 'v', false, 'u', 0, 'kanthorq_publish_many_json'),
     ('kanthorq_event_get', 'stream text, id text',
      'SETOF kanthorq_event', 's', false, 's', 1, 'kanthorq_event_get'),
     ('kanthorq_events',

@@ -98,6 +98,11 @@ $cases{"kanthorq_publish$_->[0](text,text,$_->[1],jsonb,text,bigint,text)"} = {
 $cases{'kanthorq_publish_many(text,text[],bytea[],jsonb[],text[],bigint[],text)'} = {
     run => q{SELECT batch('orders', 'b')}, holder => 'LOCK TABLE kanthorq_stream_orders IN SHARE MODE',
 };
+$cases{"kanthorq_publish_many_$_->[0](text,text[],$_->[1]\[],jsonb[],text[],bigint[],text)"} = {
+    run => "SELECT cardinality(kanthorq_publish_many_$_->[0]('orders', array_fill('b'::text, '{500}'),
+        array_fill('{}'::$_->[1], '{500}')))",
+    holder => 'LOCK TABLE kanthorq_stream_orders IN SHARE MODE',
+} for [ 'text', 'text' ], [ 'json', 'jsonb' ];
 my $timestamps = 'timestamp with time zone,timestamp with time zone';
 $cases{'kanthorq_event_get(text,text)'} = {
     repeated(q{(SELECT id FROM kanthorq_event_get('orders', ((SELECT ids FROM published))[1 + i % 500]))}, 500),

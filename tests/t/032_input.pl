@@ -28,7 +28,7 @@ INSERT INTO good VALUES
     ('name', '''fresh'''), ('confirm', '''fresh'''), ('stream', '''orders'''), ('consumer', '''worker'''),
     ('subject', '''order'''), ('filter', '''>'''), ('id', '''01ARZ3NDEKTSV4RRFFQ69G5FAW'''),
     ('body', '''{}'''), ('metadata', '''{}'''), ('on_duplicate', '''error'''), ('start_at', '''first'''),
-    ('subjects', '''{order}'''), ('bodies', '''{x}'''), ('ids', '''{01ARZ3NDEKTSV4RRFFQ69G5FAV}'''),
+    ('subjects', '''{order}'''), ('bodies', '''{1}'''), ('ids', '''{01ARZ3NDEKTSV4RRFFQ69G5FAV}'''),
     ('before_id', '''01ARZ3NDEKTSV4RRFFQ69G5FAV'''), ('at', '''2020-01-01'''), ('lease', (SELECT lease::text FROM held)), ('timeout', '''0''');
 CREATE TABLE odd (type regtype, value text);
 INSERT INTO odd

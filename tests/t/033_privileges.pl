@@ -93,10 +93,11 @@ my @tried = (
     (map { [ "kanthorq_publish$_->[0](text,text,$_->[1],jsonb,text,bigint,text)", '',
             "SELECT kanthorq_publish$_->[0]('orders', 'order.a', '{}', id => '00000000000000000000000009')" ] }
         [ '', 'bytea' ], [ '_text', 'text' ], [ '_json', 'jsonb' ]),
-    [ 'kanthorq_publish_many(text,text[],bytea[],jsonb[],text[],bigint[],text)', '',
-        q{SELECT cardinality(kanthorq_publish_many('orders', '{order.a,order.b}', '{"",""}'))} ],
-    [ 'kanthorq_publish_many(text,text[],bytea[],jsonb[],text[],bigint[],text)', 'what the policy refuses',
-        q{SELECT cardinality(kanthorq_publish_many('orders', '{order.a,payment.b}', '{"",""}'))} ],
+    (map { my ($suffix, $type) = @$_;
+        map { [ "kanthorq_publish_many$suffix(text,text[],$type\[],jsonb[],text[],bigint[],text)", $_->[0],
+                "SELECT cardinality(kanthorq_publish_many$suffix('orders', '{order.a,$_->[1]}', '{1,2}'))" ] }
+            [ '', 'order.b' ], [ 'what the policy refuses', 'payment.b' ] }
+        [ '', 'bytea' ], [ '_text', 'text' ], [ '_json', 'jsonb' ]),
     [ 'kanthorq_event_get(text,text)', '', q{SELECT count(*) FROM kanthorq_event_get('orders', '00000000000000000000000003')} ],
     [ 'kanthorq_events(text,text,text,timestamp with time zone,timestamp with time zone,integer,jsonb)', '',
         q{SELECT count(*) FROM kanthorq_events('orders')} ],
