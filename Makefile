@@ -31,6 +31,7 @@ OBJS = \
 	src/consumer_table.o \
 	src/task_table.o \
 	src/start_at.o \
+	src/start_type.o \
 	src/place.o \
 	src/lease.o \
 	src/task.o \

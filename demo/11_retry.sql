@@ -15,7 +15,7 @@ CREATE TABLE demo.settled (attempt integer, outcome text, id text);
 \echo == 11. What a worker refuses comes again; after attempt_max attempts it is discarded.
 \set ECHO queries
 SELECT includes, attempt_max FROM kanthorq_consumer_create('upgrades', 'package_log',
-    includes => ARRAY[:'include'], attempt_max => '2', start_at => :'first_id');
+    includes => ARRAY[:'include'], attempt_max => 2, start_at => :'first_id');
 CREATE PROCEDURE demo.work(unreadable text) LANGUAGE plpgsql AS $$
 DECLARE
     event record;

@@ -46,7 +46,7 @@ $$;
 
 SELECT name FROM kanthorq_stream_create('cancel');
 SELECT name FROM kanthorq_consumer_create('cancel', 'cancel', excludes => '{event.X}',
-    attempt_max => 2::smallint);
+    attempt_max => 2);
 SELECT pg_temp.publish('cancel', '123456789X');
 
 -- Every state: 1 completed, 2 running, 3 running again, 4 discarded, 5 retryable, 6 cancelled, 7 to 9

@@ -69,10 +69,10 @@ SELECT name FROM kanthorq_consumer_create('consumer_new', 'consumer', '[7:7]={>}
 -- With everything.
 SELECT name, stream_name, includes, excludes, metadata_contains, attempt_max, visibility_timeout, ordered
 FROM kanthorq_consumer_create('consumer_all', 'consumer', includes => '{event.*,user.>}',
-    excludes => '{event.2}', attempt_max => 3::smallint, visibility_timeout => '1 minute 1.5 s',
+    excludes => '{event.2}', attempt_max => 3, visibility_timeout => '1 minute 1.5 s',
     start_at => 'new', ordered => true, metadata_contains => '{"tenant": 7}');
 SELECT name FROM kanthorq_consumer_create('consumer_all', 'consumer', includes => '{event.*,user.>}',
-    excludes => '{event.2}', attempt_max => 3::smallint, visibility_timeout => '61.5 s',
+    excludes => '{event.2}', attempt_max => 3, visibility_timeout => '61.5 s',
     start_at => 'new', ordered => true, metadata_contains => '{"tenant":7}');
 -- Each difference in the definition is refused.
 SELECT statement, pg_temp.refused(format(
@@ -82,7 +82,7 @@ FROM unnest(ARRAY[
     $$stream => 'consumer', includes => '{event.>}'$$,
     $$stream => 'consumer', includes => '{>,>}'$$,
     $$stream => 'consumer', excludes => '{event.1}'$$,
-    $$stream => 'consumer', attempt_max => 15::smallint$$,
+    $$stream => 'consumer', attempt_max => 15$$,
     $$stream => 'consumer', visibility_timeout => '899.999 s'$$,
     $$stream => 'consumer', ordered => true$$,
     $$stream => 'consumer', metadata_contains => '{"tenant": 7}'$$]) AS statement;
@@ -143,6 +143,70 @@ SELECT pg_temp.publish('consumer_empty', '12');
 SELECT name, pg_temp.consume(name) FROM kanthorq_consumer_registry
 WHERE stream_name = 'consumer_empty' ORDER BY name;
 
+-- start_at is a text or a time of any type, typed or not, whatever DateStyle says.
+SELECT name FROM kanthorq_stream_create('consumer_types');
+SELECT count(kanthorq_publish('consumer_types', 'event', '',
+    id => left(kanthorq_ulid_floor(at::timestamptz), 25) || tail))
+FROM (VALUES ('2020-01-01 00:00+00', '1'), ('2020-02-01 12:00:00.001+00', '2'), ('2020-03-01 00:00+00', '3'))
+    AS event (at, tail);
+CREATE FUNCTION pg_temp.starting_by(argument text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    ids text;
+BEGIN
+    EXECUTE format('SELECT kanthorq_consumer_create(''consumer_types'', ''consumer_types'', start_at => %s)', argument);
+    ids := pg_temp.consume('consumer_types');
+    PERFORM kanthorq_consumer_drop('consumer_types', 'consumer_types');
+    RETURN ids;
+END $$;
+SET timezone = 'Asia/Tokyo';
+SET datestyle = 'SQL, DMY';
+SELECT argument, pg_temp.starting_by(argument) FROM unnest(ARRAY[
+    $$'first'$$, $$'first'::text$$, $$'first'::varchar$$, $$'first'::kanthorq_start$$, $$'new'::varchar(3)$$,
+    $$'2020-02-01 12:00:00.001+00'::text$$, $$'2020-02-01 12:00:00.002+00'::varchar$$,
+    $$timestamptz '2020-02-01 12:00:00.001+00'$$, $$timestamptz '2020-02-01 12:00:00.002+00'$$,
+    $$timestamp '2020-02-01 21:00:00.001'$$, $$timestamp '2020-02-01 21:00:00.002'$$,
+    $$date '2020-02-01'$$, $$date '2020-02-02'$$, $$now() - interval '200 years'$$, $$now() + interval '1 day'$$,
+    $$clock_timestamp()$$, $$current_date$$, $$localtimestamp$$, $$'infinity'::timestamptz$$,
+    $$'-infinity'::timestamptz$$, $$'-infinity'::date$$]) AS argument;
+-- A time is told to the microsecond, in UTC, as it is read again.
+SELECT at::kanthorq_start::text, at::kanthorq_start::text::timestamptz = at AS same
+FROM unnest(ARRAY['2020-02-01 12:00:00.000001+00', '2020-02-01 12:00:00+00', '1900-01-01 00:00+00',
+    '0044-03-15 00:00+00 BC', '294276-12-31 23:59:59.999999+00', 'infinity', '-infinity']::timestamptz[]) AS at;
+SELECT (timestamp '2020-02-01 12:00:00.5')::kanthorq_start::text, (date '2020-02-01')::kanthorq_start::text;
+SELECT kanthorq_start_send('first'), '2020-02-01'::kanthorq_start;
+RESET datestyle;
+SET timezone = 'UTC';
+-- Parameters: of no type, as drivers send them, and of their own.
+PREPARE create_untyped AS SELECT (kanthorq_consumer_create($1, $2, start_at => $3, attempt_max => $4)).attempt_max;
+EXECUTE create_untyped('consumer_types', 'consumer_types', '2020-02-01', '5');
+SELECT pg_temp.consume('consumer_types');
+PREPARE create_typed(text, varchar, timestamptz, integer) AS
+    SELECT (kanthorq_consumer_create($1, $2, start_at => $3, attempt_max => $4)).attempt_max;
+EXECUTE create_typed('consumer_types_2', 'consumer_types', '2020-02-02', 6);
+SELECT pg_temp.consume('consumer_types_2');
+PREPARE seek_untyped AS SELECT kanthorq_consumer_seek($1, $2, $3);
+EXECUTE seek_untyped('consumer_types', 'first', 'consumer_types');
+EXECUTE seek_untyped('consumer_types', '2020-02-02', 'consumer_types');
+PREPARE seek_typed(text, timestamptz) AS SELECT kanthorq_consumer_seek($1, $2, $1);
+EXECUTE seek_typed('consumer_types', '2020-02-01');
+SELECT kanthorq_consumer_seek('consumer_types', timestamptz '2020-02-02', 'consumer_types'),
+    kanthorq_consumer_seek('consumer_types', date '2020-01-15', 'consumer_types'),
+    kanthorq_consumer_seek('consumer_types', now() - interval '200 years', 'consumer_types'),
+    kanthorq_consumer_seek('consumer_types', 'new'::text, 'consumer_types');
+PREPARE publish_untyped AS SELECT kanthorq_publish($1, $2, $3, $4, created_at => $5);
+EXECUTE publish_untyped('consumer_types', 'untyped', '\x00ff', '{"tenant": 7}', '1') \g /dev/null
+PREPARE pull_untyped AS SELECT body, metadata, created_at, attempt FROM kanthorq_pull($1, $2, $3, $4);
+EXECUTE pull_untyped('consumer_types', '1', '0 s', '1 minute');
+-- attempt_max is an integer, from 1 to 32767; a smallint will do.
+SELECT (kanthorq_consumer_alter('consumer_types', attempt_max => 32767)).attempt_max,
+    (kanthorq_consumer_alter('consumer_types', attempt_max => 7::smallint)).attempt_max,
+    (kanthorq_consumer_alter('consumer_types', attempt_max => '8')).attempt_max;
+-- Arguments by place, and start_at left out, still mean what they meant.
+SELECT (kanthorq_consumer_create('consumer_types_3', 'consumer_types', '{event}', '{event.>}', 3, '1 minute', 'new',
+    true, '{"tenant": 7}')).attempt_max, (kanthorq_consumer_create('consumer_types_4', 'consumer_types', '{>}')).includes;
+DEALLOCATE ALL;
+SELECT kanthorq_stream_drop('consumer_types', confirm => 'consumer_types');
+
 -- Two consumers of one stream do not know of each other.
 SELECT name FROM kanthorq_consumer_create('consumer_second', 'consumer');
 SELECT pg_temp.publish('consumer', '4');
@@ -159,7 +223,7 @@ SELECT name, includes, excludes, attempt_max, visibility_timeout, ordered, metad
 FROM kanthorq_consumer_alter('consumer_new');
 SELECT name FROM kanthorq_consumer_alter('consumer_new', includes => '{event.6,event.7,event.8}');
 SELECT name FROM kanthorq_consumer_alter('consumer_new', excludes => '{event.7}');
-SELECT name FROM kanthorq_consumer_alter('consumer_new', attempt_max => 2::smallint);
+SELECT name FROM kanthorq_consumer_alter('consumer_new', attempt_max => 2);
 SELECT name FROM kanthorq_consumer_alter('consumer_new', visibility_timeout => '10 seconds');
 SELECT name FROM kanthorq_consumer_alter('consumer_new', ordered => true);
 SELECT * FROM consumer_definitions WHERE name = 'consumer_new';

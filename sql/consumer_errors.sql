@@ -57,10 +57,12 @@ SELECT kanthorq_consumer_create('consumer_wrong', 'consumer_errors', '{{a},{b}}'
 \echo :LAST_ERROR_SQLSTATE
 SELECT kanthorq_consumer_create('consumer_wrong', 'consumer_errors', metadata_contains => '[7]');
 \echo :LAST_ERROR_SQLSTATE
-SELECT kanthorq_consumer_create('consumer_wrong', 'consumer_errors', attempt_max => 0::smallint);
+SELECT kanthorq_consumer_create('consumer_wrong', 'consumer_errors', attempt_max => 0);
 \echo :LAST_ERROR_SQLSTATE
 SELECT * FROM pg_temp.refused(ARRAY[
     $$kanthorq_consumer_create('consumer_wrong', 'consumer_errors', attempt_max => '-32768')$$,
+    $$kanthorq_consumer_create('consumer_wrong', 'consumer_errors', attempt_max => 32768)$$,
+    $$kanthorq_consumer_create('consumer_wrong', 'consumer_errors', attempt_max => -2147483648)$$,
     $$kanthorq_consumer_create('consumer_wrong', 'consumer_errors', metadata_contains => 'null')$$,
     $$kanthorq_consumer_create('consumer_wrong', 'consumer_errors', '{""}')$$,
     $$kanthorq_consumer_create('consumer_wrong', 'consumer_errors', excludes => '{{>}}')$$,
@@ -68,6 +70,7 @@ SELECT * FROM pg_temp.refused(ARRAY[
     $$kanthorq_consumer_alter(..., includes => '{a..b}')$$,
     $$kanthorq_consumer_alter(..., excludes => '{*a}')$$,
     $$kanthorq_consumer_alter(..., attempt_max => '0')$$,
+    $$kanthorq_consumer_alter(..., attempt_max => 2147483647)$$,
     $$kanthorq_consumer_alter(..., visibility_timeout => '0')$$,
     $$kanthorq_consumer_alter(..., metadata_contains => '"a"')$$]);
 SELECT pg_temp.goes_on();
@@ -133,6 +136,7 @@ SELECT * FROM pg_temp.refused(ARRAY[
     $$kanthorq_consumer_create('consumer_wrong', 'consumer_errors', attempt_max => NULL)$$,
     $$kanthorq_consumer_create('consumer_wrong', 'consumer_errors', visibility_timeout => NULL)$$,
     $$kanthorq_consumer_create('consumer_wrong', 'consumer_errors', start_at => NULL)$$,
+    $$kanthorq_consumer_create('consumer_wrong', 'consumer_errors', start_at => NULL::timestamptz)$$,
     $$kanthorq_consumer_create('consumer_wrong', 'consumer_errors', ordered => NULL)$$,
     $$kanthorq_consumer_create('consumer_wrong', 'consumer_errors', metadata_contains => NULL)$$,
     $$kanthorq_consumer_alter(NULL)$$, $$kanthorq_consumer_drop(NULL, NULL)$$,

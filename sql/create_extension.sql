@@ -26,7 +26,7 @@ SELECT object.type, object.identity
 FROM pg_depend AS member, pg_identify_object(classid, objid, objsubid) AS object
 WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
     AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'kanthorq')
-    AND (object.type <> 'type' OR object.identity = 'public.kanthorq_event')
+    AND (object.type <> 'type' OR object.identity IN ('public.kanthorq_event', 'public.kanthorq_start'))
 ORDER BY object.type COLLATE "C", object.identity COLLATE "C";
 
 -- Nothing new outside the extension's schema, and nothing new without our prefix there.

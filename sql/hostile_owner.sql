@@ -7,7 +7,7 @@ GRANT INSERT ON hostile_owner_log TO PUBLIC;
 
 SET ROLE regress_kanthorq_owner;
 SELECT name FROM kanthorq_stream_create('hostile_owner');
-SELECT name FROM kanthorq_consumer_create('hostile_owner', 'hostile_owner', attempt_max => 9::smallint);
+SELECT name FROM kanthorq_consumer_create('hostile_owner', 'hostile_owner', attempt_max => 9);
 SELECT name FROM kanthorq_consumer_create('hostile_index', 'hostile_owner');
 SELECT count(kanthorq_publish('hostile_owner', 'event.' || n, '')) FROM generate_series(1, 3) AS n;
 

@@ -287,27 +287,89 @@ COMMENT ON COLUMN kanthorq_delivery_lease.again IS
 'the positions in it that were delivered before and have a task row, as runs';
 SELECT pg_catalog.pg_extension_config_dump('kanthorq_delivery_lease', '');
 
+-- The type of start_at. A function for each type of argument would not do: calls that leave start_at out
+-- would fit all of them. So there is one function, and what may be given is cast to this type.
+CREATE TYPE kanthorq_start;
+
+CREATE FUNCTION kanthorq_start_in(value cstring) RETURNS kanthorq_start
+    AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION kanthorq_start_in(cstring) IS
+'not for callers: the input function of kanthorq_start, which takes any text';
+
+CREATE FUNCTION kanthorq_start_out(value kanthorq_start) RETURNS cstring
+    AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION kanthorq_start_out(kanthorq_start) IS
+'not for callers: the output function of kanthorq_start';
+
+CREATE FUNCTION kanthorq_start_receive(value internal) RETURNS kanthorq_start
+    AS 'MODULE_PATHNAME' LANGUAGE C STABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION kanthorq_start_receive(internal) IS
+'not for callers: the binary input function of kanthorq_start';
+
+CREATE FUNCTION kanthorq_start_send(value kanthorq_start) RETURNS bytea
+    AS 'MODULE_PATHNAME' LANGUAGE C STABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION kanthorq_start_send(kanthorq_start) IS
+'not for callers: the binary output function of kanthorq_start';
+
+CREATE TYPE kanthorq_start (
+    INPUT = kanthorq_start_in,
+    OUTPUT = kanthorq_start_out,
+    RECEIVE = kanthorq_start_receive,
+    SEND = kanthorq_start_send,
+    LIKE = text
+);
+COMMENT ON TYPE kanthorq_start IS
+'where a consumer starts: first, new, an event id or a time; made of a text, timestamptz, timestamp or date where it is an argument';
+
+CREATE FUNCTION kanthorq_start_of(at timestamptz) RETURNS kanthorq_start
+    AS 'MODULE_PATHNAME', 'kanthorq_start_of_timestamptz' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION kanthorq_start_of(timestamptz) IS
+'not for callers: the cast of a time to kanthorq_start';
+
+CREATE FUNCTION kanthorq_start_of(at timestamp) RETURNS kanthorq_start
+    AS 'MODULE_PATHNAME', 'kanthorq_start_of_timestamp' LANGUAGE C STABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION kanthorq_start_of(timestamp) IS
+'not for callers: the cast of a time to kanthorq_start, in the session''s time zone';
+
+CREATE FUNCTION kanthorq_start_of(at date) RETURNS kanthorq_start
+    AS 'MODULE_PATHNAME', 'kanthorq_start_of_date' LANGUAGE C STABLE STRICT PARALLEL SAFE;
+COMMENT ON FUNCTION kanthorq_start_of(date) IS
+'not for callers: the cast of a day to kanthorq_start, in the session''s time zone';
+
+CREATE CAST (text AS kanthorq_start) WITHOUT FUNCTION AS IMPLICIT;
+COMMENT ON CAST (text AS kanthorq_start) IS 'first, new, an event id or a time as text';
+CREATE CAST (varchar AS kanthorq_start) WITHOUT FUNCTION AS IMPLICIT;
+COMMENT ON CAST (varchar AS kanthorq_start) IS 'first, new, an event id or a time as text';
+CREATE CAST (timestamptz AS kanthorq_start) WITH FUNCTION kanthorq_start_of(timestamptz) AS IMPLICIT;
+COMMENT ON CAST (timestamptz AS kanthorq_start) IS 'a time';
+CREATE CAST (timestamp AS kanthorq_start) WITH FUNCTION kanthorq_start_of(timestamp) AS IMPLICIT;
+COMMENT ON CAST (timestamp AS kanthorq_start) IS 'a time in the session''s time zone';
+CREATE CAST (date AS kanthorq_start) WITH FUNCTION kanthorq_start_of(date) AS IMPLICIT;
+COMMENT ON CAST (date AS kanthorq_start) IS 'the start of a day in the session''s time zone';
+CREATE CAST (kanthorq_start AS text) WITHOUT FUNCTION AS ASSIGNMENT;
+COMMENT ON CAST (kanthorq_start AS text) IS 'what it says';
+
 CREATE FUNCTION kanthorq_consumer_create(name text, stream text, includes text[] DEFAULT '{>}',
                                          excludes text[] DEFAULT '{}',
-                                         attempt_max smallint DEFAULT 16,
+                                         attempt_max integer DEFAULT 16,
                                          visibility_timeout interval DEFAULT '15 minutes',
-                                         start_at text DEFAULT 'first',
+                                         start_at kanthorq_start DEFAULT 'first',
                                          ordered boolean DEFAULT false,
                                          metadata_contains jsonb DEFAULT '{}')
     RETURNS kanthorq_consumer_registry
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION kanthorq_consumer_create(text, text, text[], text[], smallint, interval, text, boolean, jsonb) IS
+COMMENT ON FUNCTION kanthorq_consumer_create(text, text, text[], text[], integer, interval, kanthorq_start, boolean, jsonb) IS
 'creates a consumer of the stream, or returns the one that exists with this definition; start_at: first, new (behind every position handed out), an event id (from that event on) or a timestamp; without effect on one that exists';
 
 CREATE FUNCTION kanthorq_consumer_alter(name text, includes text[] DEFAULT NULL,
                                         excludes text[] DEFAULT NULL,
-                                        attempt_max smallint DEFAULT NULL,
+                                        attempt_max integer DEFAULT NULL,
                                         visibility_timeout interval DEFAULT NULL,
                                         ordered boolean DEFAULT NULL,
                                         metadata_contains jsonb DEFAULT NULL)
     RETURNS kanthorq_consumer_registry
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION kanthorq_consumer_alter(text, text[], text[], smallint, interval, boolean, jsonb) IS
+COMMENT ON FUNCTION kanthorq_consumer_alter(text, text[], text[], integer, interval, boolean, jsonb) IS
 'changes what is not null; filters count for what is delivered for the first time from now on';
 
 CREATE FUNCTION kanthorq_consumer_table(name text) RETURNS regclass
@@ -320,9 +382,10 @@ CREATE FUNCTION kanthorq_consumer_drop(name text, confirm text) RETURNS boolean
 COMMENT ON FUNCTION kanthorq_consumer_drop(text, text) IS
 'drops the consumer with its leases and tasks; confirm repeats the name; false where there is no such consumer';
 
-CREATE FUNCTION kanthorq_consumer_seek(name text, start_at text, confirm text) RETURNS bigint
+CREATE FUNCTION kanthorq_consumer_seek(name text, start_at kanthorq_start, confirm text)
+    RETURNS bigint
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION kanthorq_consumer_seek(text, text, text) IS
+COMMENT ON FUNCTION kanthorq_consumer_seek(text, kanthorq_start, text) IS
 'moves the consumer to first, new, an event id or a timestamp and returns the new cursor; ends its leases and forgets its tasks but the cancelled ones; confirm repeats the name';
 
 CREATE FUNCTION kanthorq_pull(consumer text, size integer DEFAULT 100, wait interval DEFAULT '0',

@@ -36,7 +36,7 @@ SELECT count(*) FROM kanthorq_pull('retention');
 
 -- A removed event's discarded task stays as history; its id may be published again, and that event fails
 -- on its own account: by a refusal, by a lease that runs out, by being cancelled.
-SELECT kanthorq_consumer_alter('retention', attempt_max => 1::smallint) IS NOT NULL;
+SELECT kanthorq_consumer_alter('retention', attempt_max => 1) IS NOT NULL;
 CREATE FUNCTION pg_temp.publish_again() RETURNS text LANGUAGE sql AS $$
     SELECT kanthorq_event_remove('retention', '{00000000000000000000000001}');
     SELECT kanthorq_publish('retention', 'wanted', '', id => '00000000000000000000000001')

@@ -38,7 +38,7 @@ LANGUAGE sql AS $$
 $$;
 
 SELECT name FROM kanthorq_stream_create('retry');
-SELECT name FROM kanthorq_consumer_create('retry', 'retry', attempt_max => 3::smallint);
+SELECT name FROM kanthorq_consumer_create('retry', 'retry', attempt_max => 3);
 SELECT pg_temp.publish('retry', '1234');
 
 -- Some of a lease, with an error; the rest is still held. An id that is not in it counts as nothing.
@@ -70,7 +70,7 @@ SELECT kanthorq_task_state('retry', id) FROM unnest(pg_temp.ids('234')) AS id;
 SELECT count(*) FROM kanthorq_pull('retry');
 
 -- attempt_max by expiry alone.
-SELECT name FROM kanthorq_consumer_create('retry_expiry', 'retry', attempt_max => 3::smallint,
+SELECT name FROM kanthorq_consumer_create('retry_expiry', 'retry', attempt_max => 3,
     visibility_timeout => '1 ms');
 SELECT events FROM pg_temp.pull('retry_expiry');
 SELECT pg_temp.clock_moves_on();
@@ -83,7 +83,7 @@ SELECT events FROM pg_temp.pull('retry_expiry');
 SELECT * FROM pg_temp.tasks('retry_expiry');
 SELECT events FROM pg_temp.pull('retry_expiry');
 -- By both, in either order.
-SELECT name FROM kanthorq_consumer_create('retry_mixed', 'retry', attempt_max => 2::smallint);
+SELECT name FROM kanthorq_consumer_create('retry_mixed', 'retry', attempt_max => 2);
 SELECT events FROM pg_temp.pull('retry_mixed', 2, '1 ms');
 SELECT pg_temp.clock_moves_on();
 SELECT lease FROM pg_temp.pull('retry_mixed', 2) \gset
@@ -96,7 +96,7 @@ SELECT pg_temp.clock_moves_on();
 SELECT events FROM pg_temp.pull('retry_mixed');
 SELECT * FROM pg_temp.tasks('retry_mixed');
 -- With one attempt.
-SELECT name FROM kanthorq_consumer_create('retry_once', 'retry', attempt_max => 1::smallint);
+SELECT name FROM kanthorq_consumer_create('retry_once', 'retry', attempt_max => 1);
 SELECT lease FROM pg_temp.pull('retry_once', 1) \gset
 SELECT kanthorq_nack('retry_once', :lease, error => 'refused', retry_in => '0');
 SELECT events FROM pg_temp.pull('retry_once', 1, '1 ms');
@@ -104,17 +104,17 @@ SELECT pg_temp.clock_moves_on();
 SELECT events FROM pg_temp.pull('retry_once', 2);
 SELECT * FROM pg_temp.tasks('retry_once');
 -- Where it is made smaller, what has had that many attempts is discarded when its time comes.
-SELECT name FROM kanthorq_consumer_create('retry_less', 'retry', attempt_max => 3::smallint);
+SELECT name FROM kanthorq_consumer_create('retry_less', 'retry', attempt_max => 3);
 SELECT lease FROM pg_temp.pull('retry_less', 2) \gset
 SELECT kanthorq_nack('retry_less', :lease, retry_in => '0');
 SELECT lease FROM pg_temp.pull('retry_less', 1) \gset
-SELECT name FROM kanthorq_consumer_alter('retry_less', attempt_max => 1::smallint);
+SELECT name FROM kanthorq_consumer_alter('retry_less', attempt_max => 1);
 SELECT kanthorq_nack('retry_less', :lease, retry_in => '0');
 SELECT events FROM pg_temp.pull('retry_less', 10);
 SELECT * FROM pg_temp.tasks('retry_less');
 
 -- Errors: when, which attempt, what; the newest last; the last 16, of 2,000 characters each.
-SELECT name FROM kanthorq_consumer_create('retry_errors', 'retry', attempt_max => 100::smallint);
+SELECT name FROM kanthorq_consumer_create('retry_errors', 'retry', attempt_max => 100);
 SELECT lease FROM pg_temp.pull('retry_errors', 1) \gset
 SELECT pg_temp.now_ms() AS before \gset
 SELECT kanthorq_nack('retry_errors', :lease, error => U&'caf\00E9 "quoted" \005C'||E'\n', retry_in => '0');
@@ -146,7 +146,7 @@ SELECT events FROM pg_temp.pull('retry_errors', 1);
 SELECT attempted_error[16] - 'at' AS error FROM kanthorq_tasks('retry_errors');
 
 -- When it comes again: attempt^4 seconds, 10 % more or less, at least one second and at most a day.
-SELECT name FROM kanthorq_consumer_create('retry_backoff', 'retry', attempt_max => 32767::smallint);
+SELECT name FROM kanthorq_consumer_create('retry_backoff', 'retry', attempt_max => 32767);
 CREATE FUNCTION pg_temp.backoff(attempts integer, OUT attempt integer, OUT in_range boolean)
 LANGUAGE plpgsql AS $$
 DECLARE

@@ -29,7 +29,7 @@ END $$;
 
 SELECT name FROM kanthorq_stream_create('seek');
 SELECT pg_temp.publish('seek', '{1,2,3,4,5,6}');
-SELECT name FROM kanthorq_consumer_create('seek', 'seek', attempt_max => 1::smallint);
+SELECT name FROM kanthorq_consumer_create('seek', 'seek', attempt_max => 1);
 
 -- To each place, from wherever it stands; the answer is the new cursor.
 SELECT kanthorq_consumer_seek('seek', 'new', confirm => 'seek');
@@ -53,7 +53,7 @@ SELECT kanthorq_consumer_seek('seek', 'first', confirm => 'seek');
 SELECT kanthorq_nack('seek', (pg_temp.pull('seek', 1)).lease, error => 'last');
 SELECT kanthorq_cancel('seek', ARRAY[pg_temp.id(2), pg_temp.id(6)]) = ARRAY[pg_temp.id(2), pg_temp.id(6)] AS both;
 SELECT lease FROM pg_temp.pull('seek', 2) \gset
-SELECT name FROM kanthorq_consumer_alter('seek', attempt_max => 3::smallint);
+SELECT name FROM kanthorq_consumer_alter('seek', attempt_max => 3);
 SELECT kanthorq_nack('seek', :lease, ARRAY[pg_temp.id(3)], retry_in => '0');
 SELECT right(event_id, 1) AS event, state FROM kanthorq_tasks('seek');
 SELECT kanthorq_consumer_seek('seek', 'first', confirm => 'seek');

@@ -42,7 +42,7 @@ SELECT count(*) FROM kanthorq_horizon('views');
 COMMIT;
 
 -- A consumer: where it stands, and what of its events runs, waits and was given up.
-SELECT name FROM kanthorq_consumer_create('views', 'views', attempt_max => 2::smallint);
+SELECT name FROM kanthorq_consumer_create('views', 'views', attempt_max => 2);
 SELECT name FROM kanthorq_consumer_create('views_new', 'views', start_at => 'new');
 SELECT name FROM kanthorq_consumer_create('Views_other', 'Views_other');
 SELECT name, stream, cursor, lag, lag_time > interval '4 years' AS lag_time, running, retryable, discarded,

@@ -59,8 +59,8 @@ Datum require_object(FunctionCallInfo fcinfo, int argument, const char* name) {
 
 Datum require_attempts(FunctionCallInfo fcinfo, int argument) {
   require_argument(fcinfo, argument, "attempt_max");
-  const int attempts = PG_GETARG_INT16(argument);
-  if (attempts < 1)
+  const int attempts = PG_GETARG_INT32(argument);
+  if (attempts < 1 || attempts > most_attempts)
     ereport(ERROR,
             (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid attempt_max %d", attempts),
              errdetail("It is 1 to %d.", most_attempts)));

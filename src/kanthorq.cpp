@@ -32,7 +32,7 @@
 //   consumer.cpp        kanthorq_consumer_create, _alter, _table, _drop, _seek
 //   consumer_table.cpp  from a consumer's name to its definition and its open table; its lock
 //   task_table.cpp      what the table of a consumer's tasks looks like
-//   start_at.cpp        where a consumer starts
+//   start_at.cpp        where a consumer starts; start_type.cpp: the type of what says so
 //   writers.cpp         who is writing to a stream, and the last position handed out
 //   stream_rows.hpp     reading a stream's rows by position or id
 //   place.cpp           a consumer's place in its stream

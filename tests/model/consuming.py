@@ -280,7 +280,7 @@ def create(test):
     except Refused as refusal:
         refused = refusal.sqlstate
     _, sqlstate = session.answer(
-        "SELECT kanthorq_consumer_create(%s, %s, %s::text[], %s::text[], %s::smallint, %s, %s, %s, %s::jsonb)",
+        "SELECT kanthorq_consumer_create(%s, %s, %s::text[], %s::text[], %s, %s, %s, %s, %s::jsonb)",
         (name, stream.name, definition["includes"], definition["excludes"], definition["attempt_max"],
          definition["visibility_timeout"], start_at, definition["ordered"],
          json.dumps(definition["metadata_contains"])))
@@ -296,7 +296,7 @@ def alter(test):
     begin(test, session, consumer, f"alter {changes}")
     consumer.definition.update(changes)
     casts = {
-        "includes": "::text[]", "excludes": "::text[]", "attempt_max": "::smallint",
+        "includes": "::text[]", "excludes": "::text[]", "attempt_max": "",
         "metadata_contains": "::jsonb",
     }
     arguments = "".join(f", {name} => %s{casts.get(name, '')}" for name in changes)

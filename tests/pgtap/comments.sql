@@ -13,8 +13,8 @@ WHERE d.deptype = 'e' AND d.refclassid = 'pg_extension'::regclass AND e.extname 
 SELECT is(
     (SELECT array_agg(DISTINCT classid::regclass::text ORDER BY classid::regclass::text)
      FROM member),
-    ARRAY['pg_class', 'pg_proc', 'pg_type'],
-    'the extension has functions, tables and types: another kind of object needs a look here');
+    ARRAY['pg_cast', 'pg_class', 'pg_proc', 'pg_type'],
+    'the extension has functions, tables, types and casts: another kind of object needs a look here');
 SELECT cmp_ok((SELECT count(*) FROM member), '>=', 50::bigint,
               'all members of the extension are looked at');
 SELECT is_empty(
@@ -22,7 +22,7 @@ SELECT is_empty(
       AND NOT (classid = 'pg_type'::regclass AND EXISTS (
           SELECT FROM pg_type t LEFT JOIN pg_class c ON c.oid = t.typrelid
           WHERE t.oid = member.objid AND (t.typcategory = 'A' OR c.relkind <> 'c')))$$,
-    'every function, table, view and type of the extension has a comment');
+    'every function, table, view, type and cast of the extension has a comment');
 SELECT isnt_empty(
     $$SELECT FROM member WHERE what = 'type kanthorq_event' AND comment ~ '\S'$$,
     'the composite type kanthorq_event is among them');
@@ -55,7 +55,10 @@ SELECT set_eq(
     $$SELECT objid::regprocedure::text FROM member
       WHERE classid = 'pg_proc'::regclass AND comment LIKE 'not for callers: %'$$,
     ARRAY['kanthorq_txid(text)', 'kanthorq_stream_append_only()', 'kanthorq_stream_status(text)',
-          'kanthorq_consumer_status(text)'],
+          'kanthorq_consumer_status(text)', 'kanthorq_start_in(cstring)',
+          'kanthorq_start_out(kanthorq_start)', 'kanthorq_start_receive(internal)',
+          'kanthorq_start_send(kanthorq_start)', 'kanthorq_start_of(timestamp with time zone)',
+          'kanthorq_start_of(timestamp without time zone)', 'kanthorq_start_of(date)'],
     'the functions that are not for callers say so first, and no other does');
 SELECT is_empty(
     $$SELECT what FROM member

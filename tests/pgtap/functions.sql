@@ -95,16 +95,28 @@ INSERT INTO expected VALUES
      'SETOF kanthorq_event', 's', false, 's', 100, 'kanthorq_events_by_subject'),
     ('kanthorq_event_remove', 'stream text, ids text[]',
      'bigint', 'v', false, 'u', 0, 'kanthorq_event_remove'),
+    ('kanthorq_start_in', 'value cstring', 'kanthorq_start', 'i', true, 's', 0, 'kanthorq_start_in'),
+    ('kanthorq_start_out', 'value kanthorq_start', 'cstring', 'i', true, 's', 0, 'kanthorq_start_out'),
+    ('kanthorq_start_receive', 'value internal',
+     'kanthorq_start', 's', true, 's', 0, 'kanthorq_start_receive'),
+    ('kanthorq_start_send', 'value kanthorq_start',
+     'bytea', 's', true, 's', 0, 'kanthorq_start_send'),
+    ('kanthorq_start_of', 'at timestamp with time zone',
+     'kanthorq_start', 'i', true, 's', 0, 'kanthorq_start_of_timestamptz'),
+    ('kanthorq_start_of', 'at timestamp without time zone',
+     'kanthorq_start', 's', true, 's', 0, 'kanthorq_start_of_timestamp'),
+    ('kanthorq_start_of', 'at date',
+     'kanthorq_start', 's', true, 's', 0, 'kanthorq_start_of_date'),
     ('kanthorq_consumer_create',
      'name text, stream text, includes text[] DEFAULT ''{>}''::text[], '
-     'excludes text[] DEFAULT ''{}''::text[], attempt_max smallint DEFAULT 16, '
+     'excludes text[] DEFAULT ''{}''::text[], attempt_max integer DEFAULT 16, '
      'visibility_timeout interval DEFAULT ''00:15:00''::interval, '
-     'start_at text DEFAULT ''first''::text, ordered boolean DEFAULT false, '
+     'start_at kanthorq_start DEFAULT ''first''::kanthorq_start, ordered boolean DEFAULT false, '
      'metadata_contains jsonb DEFAULT ''{}''::jsonb',
      'kanthorq_consumer_registry', 'v', false, 'u', 0, 'kanthorq_consumer_create'),
     ('kanthorq_consumer_alter',
      'name text, includes text[] DEFAULT NULL::text[], excludes text[] DEFAULT NULL::text[], '
-     'attempt_max smallint DEFAULT NULL::smallint, '
+     'attempt_max integer DEFAULT NULL::integer, '
      'visibility_timeout interval DEFAULT NULL::interval, ordered boolean DEFAULT NULL::boolean, '
      'metadata_contains jsonb DEFAULT NULL::jsonb',
      'kanthorq_consumer_registry', 'v', false, 'u', 0, 'kanthorq_consumer_alter'),
@@ -112,7 +124,7 @@ INSERT INTO expected VALUES
      'regclass', 's', true, 's', 0, 'kanthorq_consumer_table'),
     ('kanthorq_consumer_drop', 'name text, confirm text',
      'boolean', 'v', false, 'u', 0, 'kanthorq_consumer_drop'),
-    ('kanthorq_consumer_seek', 'name text, start_at text, confirm text',
+    ('kanthorq_consumer_seek', 'name text, start_at kanthorq_start, confirm text',
      'bigint', 'v', false, 'u', 0, 'kanthorq_consumer_seek'),
     ('kanthorq_pull',
      'consumer text, size integer DEFAULT 100, wait interval DEFAULT ''00:00:00''::interval, '
@@ -191,7 +203,7 @@ SELECT is(
     ARRAY['2 with 0 defaults', '3 with 0 defaults'],
     'there are two kanthorq_ack: of all that is left, and of these; null ids are never left out');
 SELECT is_empty(
-    $$SELECT proname FROM member WHERE proname NOT IN ('kanthorq_ulid', 'kanthorq_ack')
+    $$SELECT proname FROM member WHERE proname NOT IN ('kanthorq_ulid', 'kanthorq_ack', 'kanthorq_start_of')
       GROUP BY proname HAVING count(*) > 1$$,
     'no other function has an overload');
 SELECT is(
@@ -209,7 +221,8 @@ SELECT is_empty(
 -- A row of a table that the server reads in a worker process must not depend on what only the
 -- session's own process knows: an xid assigned, a lock held, rows just written.
 SELECT set_eq(
-    $$SELECT proname::text FROM member WHERE provolatile = 's' AND proparallel = 's'$$,
+    $$SELECT proname::text FROM member
+      WHERE provolatile = 's' AND proparallel = 's' AND proname NOT LIKE 'kanthorq\_start\_%'$$,
     ARRAY['kanthorq_stream_table', 'kanthorq_event_get', 'kanthorq_events',
           'kanthorq_events_by_subject', 'kanthorq_consumer_table', 'kanthorq_tasks'],
     'what only reads tables may run in a parallel worker, and it is these');

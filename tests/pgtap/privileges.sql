@@ -454,7 +454,7 @@ INSERT INTO matrix VALUES
  ('y  y  y  y  y  y  y  y  y  y  y  y  y  y', 'kanthorq_consumer_mailer',
   $$SELECT kanthorq_consumer_table('mailer')$$),
  ('y  y  y  n  n  n  n  n  n  n  n  n  n  n', '3',
-  $$SELECT (kanthorq_consumer_alter('mailer', attempt_max => 3::smallint)).attempt_max$$),
+  $$SELECT (kanthorq_consumer_alter('mailer', attempt_max => 3)).attempt_max$$),
  ('y  y  y  n  n  n  n  n  n  n  n  n  n  n', 'mailer',
   $$SELECT (kanthorq_consumer_alter('mailer')).name$$),
  ('y  y  y  n  n  n  n  n  n  n  n  n  n  n', '5',

@@ -40,7 +40,7 @@ my $python = $node->basedir . '/worker.py';
 append_to_file($python, $worker);
 $node->safe_psql('postgres', q{
     SELECT kanthorq_stream_create('orders');
-    SELECT kanthorq_consumer_create('invoices', 'orders', attempt_max => '1');
+    SELECT kanthorq_consumer_create('invoices', 'orders', attempt_max => 1);
     SELECT kanthorq_publish_json('orders', 'order.paid', jsonb_build_object('order', i))
     FROM generate_series(1, 250) AS i;
     SELECT kanthorq_publish_text('orders', 'order.paid', 'no json')});

@@ -73,6 +73,8 @@ $cases{"kanthorq_$_()"} = { repeated("kanthorq_$_()", 5_000) } for qw(ulid uuidv
 $cases{"kanthorq_$_(timestamp with time zone)"} =
     { repeated("kanthorq_$_(now() - i * interval '1 s')", 5_000) }
     for qw(ulid ulid_floor);
+$cases{"kanthorq_start_of($_)"} = { repeated("kanthorq_start_of(('2020-01-01'::timestamptz - i * interval '1 s')::$_)", 5_000) }
+    for 'timestamp with time zone', 'timestamp without time zone', 'date';
 $cases{'kanthorq_id_time(text)'} =
     { repeated(q{kanthorq_id_time('01ARZ3NDEKTSV4RRFFQ69G' || (1000 + i % 8999))}, 5_000) };
 $cases{'kanthorq_stream_create(text,boolean)'} = {
@@ -123,13 +125,13 @@ $cases{'kanthorq_event_remove(text,text[])'} = {
     run => q{SELECT kanthorq_event_remove('trimmed', (SELECT array_agg(id) FROM kanthorq_stream_trimmed))},
     holder => 'LOCK TABLE kanthorq_stream_trimmed IN SHARE MODE',
 };
-$cases{'kanthorq_consumer_create(text,text,text[],text[],smallint,interval,text,boolean,jsonb)'} = {
+$cases{'kanthorq_consumer_create(text,text,text[],text[],integer,interval,kanthorq_start,boolean,jsonb)'} = {
     before => q{SELECT kanthorq_consumer_drop('fresh', 'fresh')},
     run    => q{SELECT kanthorq_consumer_create('fresh', 'orders')},
     holder => q{SELECT kanthorq_consumer_create('fresh', 'orders')},
 };
-$cases{'kanthorq_consumer_alter(text,text[],text[],smallint,interval,boolean,jsonb)'} = {
-    repeated(q{kanthorq_consumer_alter('idle', attempt_max => (1 + i)::smallint)}, 200),
+$cases{'kanthorq_consumer_alter(text,text[],text[],integer,interval,boolean,jsonb)'} = {
+    repeated(q{kanthorq_consumer_alter('idle', attempt_max => 1 + i)}, 200),
     holder => q{SELECT kanthorq_consumer_seek('idle', 'new', 'idle')},
 };
 $cases{'kanthorq_consumer_table(text)'} = { repeated(q{kanthorq_consumer_table('worker')}, 5000) };
@@ -137,7 +139,7 @@ $cases{'kanthorq_consumer_drop(text,text)'} = {
     before => q{SELECT kanthorq_consumer_create('fresh', 'orders'); SELECT count(*) FROM kanthorq_pull('fresh')},
     run    => q{SELECT kanthorq_consumer_drop('fresh', 'fresh')}, holder => q{SELECT count(*) FROM kanthorq_pull('fresh')},
 };
-$cases{'kanthorq_consumer_seek(text,text,text)'} = {
+$cases{'kanthorq_consumer_seek(text,kanthorq_start,text)'} = {
     before => q{SELECT kanthorq_consumer_create('fresh', 'orders');
                 SELECT kanthorq_nack('fresh', min(lease)) FROM kanthorq_pull('fresh', 500)},
     repeated(q{kanthorq_consumer_seek('fresh', 'first', 'fresh')}, 20),
@@ -214,7 +216,9 @@ $cases{'kanthorq_stream_append_only()'} = {
 my @functions = split /\n/, $node->safe_psql('postgres', q{
     SELECT objid::regprocedure FROM pg_depend
     WHERE deptype = 'e' AND classid = 'pg_proc'::regclass
-        AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'kanthorq') ORDER BY 1});
+        AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'kanthorq')
+        AND objid NOT IN (SELECT unnest(ARRAY[typinput, typoutput, typreceive, typsend]::oid[])
+                          FROM pg_type WHERE typname = 'kanthorq_start') ORDER BY 1});
 is_deeply([ sort grep { !/, \w+$/ } keys %cases ], [ sort @functions ], 'each function of the extension is interrupted');
 
 # What is half done, by name; none of these may be true.

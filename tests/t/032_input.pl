@@ -66,11 +66,14 @@ UNION ALL SELECT 'timestamptz', quote_literal(v) FROM unnest(ARRAY['infinity', '
     '294276-12-31', '1969-12-31', '10889-08-02 05:31:50.655+00', '10889-08-02 05:31:50.656+00']) AS v
 UNION ALL SELECT 'boolean', v FROM unnest('{true,false}'::text[]) AS v;
 INSERT INTO odd SELECT DISTINCT type, 'NULL::' || type FROM odd;
+INSERT INTO odd SELECT 'kanthorq_start'::regtype, value FROM odd WHERE type = 'text'::regtype
+UNION ALL SELECT 'kanthorq_start', value || '::timestamptz' FROM odd WHERE type = 'timestamptz'::regtype;
 ANALYZE odd;
 
 CREATE VIEW functions AS
 SELECT f.* FROM pg_depend d JOIN pg_proc f ON f.oid = d.objid JOIN pg_extension e ON e.oid = d.refobjid
-WHERE d.deptype = 'e' AND d.classid = 'pg_proc'::regclass AND e.extname = 'kanthorq' AND f.pronargs > 0;
+WHERE d.deptype = 'e' AND d.classid = 'pg_proc'::regclass AND e.extname = 'kanthorq' AND f.pronargs > 0
+    AND NOT EXISTS (SELECT FROM pg_type WHERE f.oid IN (typinput, typoutput, typreceive, typsend));
 CREATE VIEW calls AS
 SELECT f.oid::regprocedure AS called, tried.number = 0 AS is_good, format('%s(%s)', f.proname, string_agg(
     format('%s => %s', a.name, CASE WHEN a.number = tried.number THEN tried.value ELSE good.value END), ', '
@@ -141,7 +144,7 @@ is($node->safe_psql('postgres', "SELECT body FROM kanthorq_event_get('orders', '
 
 # Attempts at their end: a row that has made all but one.
 $node->safe_psql('postgres', q{
-    SELECT kanthorq_consumer_create('patient', 'orders', attempt_max => '32767',
+    SELECT kanthorq_consumer_create('patient', 'orders', attempt_max => 32767,
         start_at => '01ARZ3NDEKTSV4RRFFQ69G5FAX');
     SELECT kanthorq_nack('patient', lease, retry_in => '0') FROM kanthorq_pull('patient');
     UPDATE kanthorq_consumer_patient SET attempt_count = 32766});

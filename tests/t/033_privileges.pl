@@ -104,14 +104,16 @@ my @tried = (
     [ 'kanthorq_events_by_subject(text,text,text,text,integer)', '',
         q{SELECT count(*) FROM kanthorq_events_by_subject('orders')} ],
     [ 'kanthorq_event_remove(text,text[])', '', "SELECT kanthorq_event_remove('orders', '{$id}')" ],
-    (map { [ 'kanthorq_consumer_create(text,text,text[],text[],smallint,interval,text,boolean,jsonb)', $_->[0],
+    (map { [ 'kanthorq_consumer_create(text,text,text[],text[],integer,interval,kanthorq_start,boolean,jsonb)', $_->[0],
             "SELECT (kanthorq_consumer_create('$_->[1]', 'orders')).name" ] }
         [ 'a new one', 'fresh' ], [ 'one that exists', 'invoices' ]),
-    [ 'kanthorq_consumer_alter(text,text[],text[],smallint,interval,boolean,jsonb)', '',
-        q{SELECT (kanthorq_consumer_alter('invoices', attempt_max => '3')).attempt_max} ],
+    (map { [ "kanthorq_start_of($_)", '', "SELECT kanthorq_start_of('2020-01-01'::$_)" ] }
+        'timestamp with time zone', 'timestamp without time zone', 'date'),
+    [ 'kanthorq_consumer_alter(text,text[],text[],integer,interval,boolean,jsonb)', '',
+        q{SELECT (kanthorq_consumer_alter('invoices', attempt_max => 3)).attempt_max} ],
     [ 'kanthorq_consumer_table(text)', '', q{SELECT kanthorq_consumer_table('invoices')} ],
     [ 'kanthorq_consumer_drop(text,text)', '', q{SELECT kanthorq_consumer_drop('invoices', 'invoices')} ],
-    [ 'kanthorq_consumer_seek(text,text,text)', '', q{SELECT kanthorq_consumer_seek('invoices', 'new', 'invoices')} ],
+    [ 'kanthorq_consumer_seek(text,kanthorq_start,text)', '', q{SELECT kanthorq_consumer_seek('invoices', 'new', 'invoices')} ],
     [ 'kanthorq_pull(text,integer,interval,interval)', '', q{SELECT count(*) FROM kanthorq_pull('invoices')} ],
     [ 'kanthorq_ack(text,bigint)', '', "SELECT kanthorq_ack('invoices', $lease)" ],
     [ 'kanthorq_ack(text,bigint,text[])', '', "SELECT kanthorq_ack('invoices', $lease, '{$id}')" ],
@@ -225,7 +227,10 @@ my @members = split /\n/, $node->safe_psql('postgres', q{
     FROM pg_depend
     WHERE deptype = 'e' AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'kanthorq')
         AND classid IN ('pg_proc'::regclass, 'pg_class'::regclass)
-        AND objid NOT IN (SELECT oid FROM pg_class WHERE relkind = 'c')});
+        AND objid NOT IN (SELECT oid FROM pg_class WHERE relkind = 'c')
+        -- Those that the server calls for a type.
+        AND objid NOT IN (SELECT unnest(ARRAY[typinput, typoutput, typreceive, typsend]::oid[])
+                          FROM pg_type WHERE typname = 'kanthorq_start')});
 is(join("\n", grep { !$covered{$_} } @members), '', 'each function, table and view of the extension is tried');
 cmp_ok(scalar @members, '>', 40, 'and there are some');
 

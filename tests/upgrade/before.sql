@@ -47,7 +47,7 @@ FROM unnest(ARRAY['Order_Update', repeat('long', 25), 'idle']) AS name \g /dev/n
 SELECT count(kanthorq_publish_text(repeat('long', 25), 'order.paid', i::text))
 FROM generate_series(1, 5) AS i \g /dev/null
 SELECT count(kanthorq_consumer_create(name, 'Order_Update', visibility_timeout => '1 hour',
-    ordered => name = 'ordered', attempt_max => CASE name WHEN 'discarded' THEN 1 ELSE 16 END::smallint))
+    ordered => name = 'ordered', attempt_max => CASE name WHEN 'discarded' THEN 1 ELSE 16 END))
 FROM unnest('{done,leased,ran_out,late,ordered,refused,discarded,cancelled,fresh}'::text[]) AS name \g /dev/null
 SELECT count(kanthorq_consumer_create('filtered', 'Order_Update', '{order.*}', '{order.late}',
     metadata_contains => '{"tenant": 7}')) \g /dev/null
