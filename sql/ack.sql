@@ -194,6 +194,64 @@ SELECT count(*) FROM kanthorq_consumer_ack_expired;
 SELECT kanthorq_ack('ack_expired', 7);
 \echo :LAST_ERROR_SQLSTATE
 
+-- A lease that this very transaction settled, as by acknowledging all of it once for each of its rows:
+-- the error says so. What was rolled back to a savepoint is no reason, and neither is what was done before.
+CREATE FUNCTION pg_temp.reason(statement text, lease bigint) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    reason text;
+BEGIN
+    EXECUTE statement USING lease;
+    RETURN 'not refused';
+EXCEPTION WHEN others THEN
+    GET STACKED DIAGNOSTICS reason = PG_EXCEPTION_DETAIL;
+    RETURN sqlstate || ' ' || reason;
+END $$;
+SELECT name FROM kanthorq_consumer_create('ack_here', 'ack');
+SELECT name FROM kanthorq_consumer_create('ack_there', 'ack');
+BEGIN;
+SELECT lease FROM pg_temp.pull('ack_here', 2) \gset
+SELECT kanthorq_ack('ack_here', :lease);
+SELECT pg_temp.reason($$SELECT kanthorq_ack('ack_here', $1)$$, :lease);
+SELECT pg_temp.reason($$SELECT kanthorq_ack('ack_here', $1, '{}')$$, :lease);
+SELECT pg_temp.reason($$SELECT kanthorq_nack('ack_here', $1)$$, :lease);
+SELECT pg_temp.reason($$SELECT kanthorq_extend('ack_here', $1)$$, :lease);
+-- Another lease, and one of another consumer, were not.
+SELECT pg_temp.reason($$SELECT kanthorq_ack('ack_here', $1)$$, :lease - 1);
+SELECT pg_temp.reason($$SELECT kanthorq_ack('ack_there', $1)$$, :lease);
+COMMIT;
+SELECT pg_temp.reason($$SELECT kanthorq_ack('ack_here', $1)$$, :lease);
+-- Its last events by their ids; in a savepoint that was released; refused.
+BEGIN;
+SELECT lease FROM pg_temp.pull('ack_here', 2) \gset
+SELECT kanthorq_ack('ack_here', :lease, pg_temp.ids('3'));
+SAVEPOINT inner_one;
+SELECT kanthorq_nack('ack_here', :lease, pg_temp.ids('4'), retry_in => '0');
+RELEASE inner_one;
+SELECT pg_temp.reason($$SELECT kanthorq_ack('ack_here', $1)$$, :lease);
+COMMIT;
+-- Rolled back to a savepoint it is still held; then its events are given on, which is another reason.
+SELECT lease FROM pg_temp.pull('ack_here', 1, '1 ms') \gset
+BEGIN;
+SAVEPOINT before;
+SELECT kanthorq_ack('ack_here', :lease);
+SELECT pg_temp.reason($$SELECT kanthorq_ack('ack_here', $1)$$, :lease);
+ROLLBACK TO before;
+SELECT pg_temp.clock_moves_on();
+SELECT events FROM pg_temp.pull('ack_here', 1);
+SELECT pg_temp.reason($$SELECT kanthorq_ack('ack_here', $1)$$, :lease);
+COMMIT;
+-- In one statement, as it reads but for the number.
+DO $$
+DECLARE
+    detail text;
+    hint text;
+BEGIN
+    PERFORM kanthorq_ack('ack_there', lease) FROM kanthorq_pull('ack_there', 3);
+EXCEPTION WHEN others THEN
+    GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+    RAISE NOTICE '% % % %', sqlstate, regexp_replace(sqlerrm, '\d{6,}', '<lease>'), detail, hint;
+END $$;
+
 -- Extending: from now, by the consumer's visibility_timeout where no time is named.
 -- To ten seconds, as the machine may be slow.
 SELECT name FROM kanthorq_consumer_create('ack_extend', 'ack', visibility_timeout => '10 minutes');

@@ -85,16 +85,6 @@ bool is_before(Relation table, HeapTuple row, HeapTuple other) {
   return own < others || (own == others && number_in(table, row) < number_in(table, other));
 }
 
-[[noreturn]] void raise_lease_lost(const Consumer& owner, int64 lease) {
-  ereport(ERROR,
-          (errcode(MAKE_SQLSTATE('K', 'Q', '0', '0', '1')),
-           errmsg("lease " INT64_FORMAT " of consumer \"%s\" is no longer held", lease,
-                  cstring_of(owner.name)),
-           errdetail("It was settled, or it ran out and its events were given on."),
-           errhint("Roll back what was done under it; its events come again unless they were "
-                   "settled.")));
-}
-
 }  // namespace
 
 namespace lease_table {
@@ -145,12 +135,6 @@ Lease lock_lease(const Consumer& owner, int64 lease, IfLocked if_locked) {
   // have the next lease in it.
   if (row && number_in(table, row) == lease) locked = lease_table::read(table, row);
   table_close(table, NoLock);
-  return locked;
-}
-
-Lease require_lease(const Consumer& owner, int64 lease) {
-  const Lease locked = lock_lease(owner, lease, IfLocked::wait);
-  if (!locked.row) raise_lease_lost(owner, lease);
   return locked;
 }
 

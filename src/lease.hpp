@@ -46,12 +46,8 @@ int64 next_lease_number(int64 last);
 void open_lease(const Consumer& consumer, int64 number, int64 deadline, Positions fresh,
                 Positions again);
 
-// The lease, its row locked to the end of the transaction. Raises KQ001 where nobody holds it any
-// more.
-Lease require_lease(const Consumer& consumer, int64 number);
-
-// The same, but no row where nobody holds it any more, or, with `skip`, where somebody is settling
-// it.
+// The lease, its row locked to the end of the transaction. No row if nobody holds it any more, or,
+// with `skip`, if somebody is settling it.
 Lease lock_lease(const Consumer& consumer, int64 number, IfLocked if_locked);
 
 // What is left of a lease after some of it was settled; nothing left frees the slot.

@@ -35,6 +35,46 @@ Positions positions_of(const OpenStream& stream, const Elements& ids) {
   return positions;
 }
 
+// The leases that this process settled last. Only for the words of an error: whoever acknowledges
+// the whole lease once for each of its rows has nothing to roll back.
+struct Settled {
+  Oid table;
+  int64 lease;
+  TransactionId transaction;  // the subtransaction's, if it was done in one
+};
+constexpr int most_remembered = 16;
+Settled remembered[most_remembered];
+unsigned next_remembered;
+
+void remember_settled(const Consumer& consumer, const Lease& lease) {
+  remembered[next_remembered++ % most_remembered] = {RelationGetRelid(consumer.table), lease.number,
+                                                     GetCurrentTransactionId()};
+}
+
+// Did this transaction settle it? A subtransaction that rolled back is none of its own any more,
+// and neither is a transaction that has ended.
+bool was_settled_here(const Consumer& consumer, int64 lease) {
+  return std::any_of(std::begin(remembered), std::end(remembered), [&](const Settled& settled) {
+    return settled.lease == lease && settled.table == RelationGetRelid(consumer.table) &&
+           TransactionIdIsCurrentTransactionId(settled.transaction);
+  });
+}
+
+[[noreturn]] void raise_lease_lost(const Consumer& consumer, int64 lease) {
+  const bool here = was_settled_here(consumer, lease);
+  ereport(ERROR,
+          (errcode(MAKE_SQLSTATE('K', 'Q', '0', '0', '1')),
+           errmsg("lease " INT64_FORMAT " of consumer \"%s\" is no longer held", lease,
+                  cstring_of(consumer.name)),
+           here ? errdetail("It was settled by this transaction.")
+                : errdetail("It was settled, or it ran out and its events were given to another "
+                            "pull, or a seek ended it."),
+           here ? errhint("Settle a lease once, not once for each of its rows, or name the ids of "
+                          "the events.")
+                : errhint("Roll back what was done under it. Its events come again unless they "
+                          "were settled.")));
+}
+
 // Some of a lease, and the rest of it.
 struct Split {
   Positions chosen;
@@ -95,6 +135,7 @@ int64 settle(const Consumer& consumer, const OpenStream& stream, const Lease& le
   }
   const std::size_t settled = first.chosen.count + more.chosen.count;
   if (settled > 0) shrink_lease(consumer, lease, first.rest, more.rest);
+  if (settled > 0 && settled == lease.count()) remember_settled(consumer, lease);
   KANTHORQ_TEST_POINT("settle_shrunk");
   return static_cast<int64>(settled);
 }
@@ -109,7 +150,9 @@ void with_lease(FunctionCallInfo fcinfo, const char* function, Body body) {
   PreventCommandIfReadOnly(function);
   with_worker(own_schema(fcinfo), text_argument(fcinfo, 0), RowExclusiveLock, ACL_UPDATE,
               [&](const Consumer& consumer, const OpenStream& stream) {
-                const Lease lease = require_lease(consumer, PG_GETARG_INT64(1));
+                const int64 number = PG_GETARG_INT64(1);
+                const Lease lease = lock_lease(consumer, number, IfLocked::wait);
+                if (!lease.row) raise_lease_lost(consumer, number);
                 KANTHORQ_TEST_POINT("settle_locked");
                 body(consumer, stream, lease);
               });
