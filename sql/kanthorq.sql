@@ -92,6 +92,22 @@ COMMENT ON COLUMN kanthorq_stream_registry.updated_at IS
 SELECT pg_catalog.pg_extension_config_dump('kanthorq_stream_registry', '');
 GRANT SELECT ON kanthorq_stream_registry TO PUBLIC;
 
+CREATE TABLE kanthorq_registered_table (
+    kind text COLLATE "C" NOT NULL,
+    name varchar(128) COLLATE "C" NOT NULL,
+    relation regclass NOT NULL,
+    owner name NOT NULL,
+    PRIMARY KEY (kind, name)
+);
+COMMENT ON TABLE kanthorq_registered_table IS
+'which table each stream and consumer has, and whose the name is; no other table is used under it; written by KanthorQ only';
+COMMENT ON COLUMN kanthorq_registered_table.kind IS 'stream or consumer';
+COMMENT ON COLUMN kanthorq_registered_table.name IS 'the name of the stream or consumer';
+COMMENT ON COLUMN kanthorq_registered_table.relation IS 'its table, whatever the table is called now';
+COMMENT ON COLUMN kanthorq_registered_table.owner IS
+'the role that created it, which may free the name if the table was dropped by hand';
+SELECT pg_catalog.pg_extension_config_dump('kanthorq_registered_table', '');
+
 CREATE FUNCTION kanthorq_stream_create(name text, subject_index boolean DEFAULT true)
     RETURNS kanthorq_stream_registry
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;

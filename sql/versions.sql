@@ -12,6 +12,8 @@ ALTER TABLE kanthorq_consumer_registry ADD gone text, ADD more text, ADD fixed b
 ALTER TABLE kanthorq_consumer_registry DROP gone;
 ALTER TABLE kanthorq_delivery_state ADD more text, ADD fixed bigint NOT NULL DEFAULT 7;
 ALTER TABLE kanthorq_delivery_lease ADD more text, ADD fixed bigint NOT NULL DEFAULT 7;
+ALTER TABLE kanthorq_registered_table ADD more text, ADD fixed bigint NOT NULL DEFAULT 7;
+UPDATE kanthorq_registered_table SET more = repeat('kept', 2000), fixed = 8;
 UPDATE kanthorq_stream_registry SET more = repeat('kept', 2000), fixed = 8;
 UPDATE kanthorq_consumer_registry SET more = repeat('kept', 2000), fixed = 8;
 UPDATE kanthorq_delivery_state SET more = repeat('kept', 2000), fixed = 8;
@@ -19,6 +21,7 @@ UPDATE kanthorq_delivery_lease SET more = repeat('kept', 2000), fixed = 8;
 CREATE VIEW versions AS
 SELECT 'stream_registry' AS "table", name, left(more, 4) AS more, length(more), fixed FROM kanthorq_stream_registry
 UNION ALL SELECT 'consumer_registry', name, left(more, 4), length(more), fixed FROM kanthorq_consumer_registry
+UNION ALL SELECT 'registered_table', kind || ' ' || name, left(more, 4), length(more), fixed FROM kanthorq_registered_table
 UNION ALL SELECT 'delivery_state', consumer, left(more, 4), length(more), fixed FROM kanthorq_delivery_state
 UNION ALL SELECT 'delivery_lease', consumer || slot, left(more, 4), length(more), fixed FROM kanthorq_delivery_lease;
 

@@ -9,6 +9,7 @@
 #include "lease.hpp"
 #include "lock.hpp"
 #include "place.hpp"
+#include "registered_table.hpp"
 #include "registry.hpp"
 #include "scope.hpp"
 #include "start_at.hpp"
@@ -139,16 +140,18 @@ Datum created(Oid schema, const Definition& wanted) {
   return result;
 }
 
-void require_consumer_ownership(Oid table) {
-  if (!owns_relation(table, GetUserId()))
-    aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(table));
+// The table of the consumer. Raises as raise_no_consumer_table() does if there is none.
+Oid require_table(Oid schema, std::string_view name, int sqlstate = ERRCODE_UNDEFINED_OBJECT) {
+  if (!find_consumer(schema, name)) raise_no_such_consumer(schema, name);
+  const Oid table = table_in_place(schema, Kind::consumer, name);
+  if (!OidIsValid(table)) raise_no_consumer_table(schema, name, sqlstate);
+  return table;
 }
 
-Oid registered_table(Oid schema, std::string_view name) {
-  if (!find_consumer(schema, name)) raise_no_such_consumer(schema, name);
-  const Oid table = get_relname_relid(table_name(consumer_table_prefix, name).c_str(), schema);
-  if (!OidIsValid(table)) raise_no_such_consumer(schema, name);
-  return table;
+void require_owner(Oid schema, std::string_view name) {
+  const Oid table = require_table(schema, name);
+  if (!owns_relation(table, GetUserId()))
+    aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(table));
 }
 
 void unregister(Oid schema, std::string_view name) {
@@ -161,29 +164,18 @@ void unregister(Oid schema, std::string_view name) {
   KANTHORQ_TEST_POINT("consumer_drop_leases");
   delete_place(schema, name);
   KANTHORQ_TEST_POINT("consumer_drop_place");
+  unregister_table(schema, Kind::consumer, name);
 }
 
 }  // namespace
 
 bool drop_consumer(Oid schema, std::string_view name) {
-  const TableName mapped = table_name(consumer_table_prefix, name);
-  const auto require_privilege = [&] {
-    const Oid table = get_relname_relid(mapped.c_str(), schema);
-    if (OidIsValid(table))
-      require_consumer_ownership(table);
-    else
-      require_create_privilege(
-          schema);  // its owner dropped the table by hand; only the rows are left
-    return table;
-  };
-  (void)require_privilege();  // also before the lock, which is not for everybody
+  // Also before the lock, which is not for everybody.
+  require_name_ownership(schema, Kind::consumer, name);
   lock_consumer_name(schema, name);
   if (!find_consumer(schema, name)) return false;
-  const Oid table = require_privilege();
-  if (OidIsValid(table)) {
-    lock_relation(table, AccessExclusiveLock);  // DROP TABLE locks it for a cursor only
-    drop_task_table(schema, name);
-  }
+  const Oid table = lock_for_drop(schema, Kind::consumer, name);
+  if (OidIsValid(table)) drop_task_table(schema, name);
   KANTHORQ_TEST_POINT("consumer_drop_table");
   unregister(schema, name);
   return true;
@@ -209,16 +201,19 @@ KANTHORQ_FUNCTION(kanthorq_consumer_create) {
   require_name(stream_name);
   lock_stream_name(schema, stream_name, ShareLock);  // no consumer may outlive its stream
   lock_consumer_name(schema, name);
+  require_create_privilege(schema);  // it may have been taken away while we waited
   with_stream(schema, stream_name, AccessShareLock, [&](const OpenStream& stream) {
     require_readable(stream);
     require_consumable(stream);
     HeapTuple row = find_consumer(schema, name);
     if (row) {
+      (void)require_table(schema, name, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE);
       result = existing(schema, name, row, wanted);
       return;
     }
     const Cursor start = start_cursor(stream, schema, text_argument(fcinfo, 6));
     create_task_table(schema, name);
+    register_table(schema, Kind::consumer, name, relation_by_name(schema, Kind::consumer, name));
     KANTHORQ_TEST_POINT("consumer_create_table");
     create_place(schema, name, start);
     KANTHORQ_TEST_POINT("consumer_create_place");
@@ -250,10 +245,11 @@ KANTHORQ_FUNCTION(kanthorq_consumer_alter) {
   wanted[consumer_updated_at_column] = Int64GetDatum(now_ms());
   replace[consumer_updated_at_column - 1] = true;
 
-  require_consumer_ownership(registered_table(schema, name));
+  require_owner(schema, name);  // also before the locks, which are not for everybody
   lock_consumer_name(schema, name);
   Datum result = 0;
   with_consumer(schema, name, AccessShareLock, ACL_SELECT, [&](const Consumer& opened) {
+    require_ownership(opened.table);  // somebody else's by now, maybe
     (void)lock_consumer(opened);
     Relation registry = open_own_table(schema, consumer_registry, RowExclusiveLock);
     RowValues values(registry);
@@ -270,7 +266,7 @@ KANTHORQ_FUNCTION(kanthorq_consumer_alter) {
 KANTHORQ_FUNCTION(kanthorq_consumer_table) {
   const std::string_view name = text_argument(fcinfo, 0);
   require_name(name);
-  PG_RETURN_OID(registered_table(own_schema(fcinfo), name));
+  PG_RETURN_OID(require_table(own_schema(fcinfo), name));
 }
 
 KANTHORQ_FUNCTION(kanthorq_consumer_drop) {
@@ -294,10 +290,11 @@ KANTHORQ_FUNCTION(kanthorq_consumer_seek) {
   const Oid schema = own_schema(fcinfo);
   require_name(name);
   require_confirmation(fcinfo, 2, "consumer", name);
-  require_consumer_ownership(registered_table(schema, name));
+  require_owner(schema, name);
   int64 position = 0;
   with_worker(schema, name, ShareRowExclusiveLock, ACL_UPDATE,
               [&](const Consumer& opened, const OpenStream& stream) {
+                require_ownership(opened.table);
                 const Consumer consumer = lock_consumer(opened);
                 const Cursor start = start_cursor(stream, schema, text_argument(fcinfo, 1));
                 const PlaceInStream stored = read_place(consumer);

@@ -2,7 +2,9 @@
 
 #include "core/name.hpp"
 #include "fault.hpp"
+#include "known.hpp"
 #include "lock.hpp"
+#include "registered_table.hpp"
 #include "stream_table.hpp"
 #include "task_table.hpp"
 
@@ -39,6 +41,7 @@ Consumer definition_of(Oid schema, Relation registry, HeapTuple row) {
       .visibility_ms = DatumGetInt64(value(consumer_visibility_column)),
       .ordered = DatumGetBool(value(consumer_ordered_column)),
       .table = nullptr,
+      .privilege = ACL_NO_RIGHTS,
       .version = HeapTupleHeaderGetRawXmin(row->t_data),
   };
 }
@@ -48,6 +51,32 @@ Consumer read_definition(Oid schema, HeapTuple row) {
   const Consumer consumer = definition_of(schema, registry, row);
   table_close(registry, AccessShareLock);
   return consumer;
+}
+
+struct KnownConsumer {
+  Known known;
+  std::uint8_t name_size;
+  char name[max_name_bytes];
+};
+
+constinit Knowledge<KnownConsumer> known_consumers;
+
+// Is the open table the very one that the consumer was created with? The library forgets that only
+// after the table is dropped, so the answer is kept as long as the table is not changed.
+bool is_registered_table(const Consumer& consumer) {
+  const auto is_for = [&](const KnownConsumer& entry) {
+    return std::string_view(entry.name, entry.name_size) == consumer.name;
+  };
+  const KnownConsumer& entry =
+      known_consumers.about(consumer.table, is_for, [&](KnownConsumer& look) {
+        const bool is_its =
+            registered_table(consumer.schema, Kind::consumer, consumer.name).table ==
+            RelationGetRelid(consumer.table);
+        look.name_size = is_its ? static_cast<std::uint8_t>(consumer.name.size()) : 0;
+        memcpy(look.name, consumer.name.data(), look.name_size);
+        return is_its;
+      });
+  return is_for(entry);
 }
 
 }  // namespace
@@ -78,23 +107,30 @@ bool try_open_consumer(Oid schema, std::string_view name, LOCKMODE lock, Consume
   if (!row) return false;
   consumer = read_definition(schema, row);
   consumer.table = relation_open(oid, NoLock);  // whatever has the name
-  return true;
+  if (is_registered_table(consumer)) return true;
+  relation_close(consumer.table, NoLock);
+  return false;
 }
 
 Consumer open_consumer(Oid schema, std::string_view name, LOCKMODE lock, AclMode privilege) {
   require_name(name);
   Consumer consumer;
-  if (!try_open_consumer(schema, name, lock, consumer)) raise_no_such_consumer(schema, name);
+  if (!try_open_consumer(schema, name, lock, consumer))
+    raise_no_consumer_table(schema, name, ERRCODE_UNDEFINED_OBJECT);
   lock_relation(RelationGetRelid(consumer.table), lock);
   require_task_table(consumer.table);
+  consumer.privilege = privilege;
+  require_privilege(consumer);
+  return consumer;
+}
+
+void require_privilege(const Consumer& consumer) {
+  if (consumer.privilege == ACL_NO_RIGHTS) return;
   const AclResult allowed =
-      privilege == ACL_NO_RIGHTS
-          ? ACLCHECK_OK
-          : pg_class_aclcheck(RelationGetRelid(consumer.table), GetUserId(), privilege);
+      pg_class_aclcheck(RelationGetRelid(consumer.table), GetUserId(), consumer.privilege);
   if (allowed != ACLCHECK_OK)
     aclcheck_error(allowed, OBJECT_TABLE, RelationGetRelationName(consumer.table));
-  if (privilege != ACL_NO_RIGHTS) require_no_row_security(consumer.table);
-  return consumer;
+  require_no_row_security(consumer.table);
 }
 
 Consumer lock_consumer(const Consumer& consumer) {
@@ -108,12 +144,28 @@ Consumer read_again(const Consumer& consumer) {
   if (!row) raise_no_such_consumer(consumer.schema, consumer.name);
   Consumer again = read_definition(consumer.schema, row);
   again.table = consumer.table;
+  again.privilege = consumer.privilege;
+  require_privilege(again);
   return again;
 }
 
 void unlock_consumer(const Consumer& consumer) {
   unlock_object(own_table_oid(consumer.schema, consumer_registry), RelationGetRelid(consumer.table),
                 0, AccessExclusiveLock);
+}
+
+void raise_no_consumer_table(Oid schema, std::string_view name, int sqlstate) {
+  if (!find_consumer(schema, name)) raise_no_such_consumer(schema, name);
+  const Oid oid = relation_by_name(schema, Kind::consumer, name);
+  Relation other = OidIsValid(oid) ? try_relation_open(oid, AccessShareLock) : nullptr;
+  if (other) raise_not_registered_table(other, "consumer", name);
+  ereport(ERROR,
+          (errcode(sqlstate), errmsg("consumer \"%s\" has no table", clipped(name)),
+           errdetail("It is registered, but its table \"%s\" was dropped, renamed or moved to "
+                     "another schema.",
+                     table_name(consumer_table_prefix, name).c_str()),
+           errhint("Rename it or move it back. If it was dropped, kanthorq_consumer_drop() "
+                   "forgets the consumer, and then it can be created again.")));
 }
 
 void raise_no_such_consumer(Oid schema, std::string_view name) {

@@ -36,6 +36,7 @@ struct Consumer {
   int64 visibility_ms;
   bool ordered;
   Relation table;         // of its tasks
+  AclMode privilege;      // on that table, which its opening asked for
   TransactionId version;  // who wrote this definition: another one may differ
 
   bool wants(std::string_view subject) const { return selection.selects(subject); }
@@ -61,18 +62,27 @@ void with_consumer(Oid schema, std::string_view name, LOCKMODE lock, AclMode pri
   relation_close(consumer.table, NoLock);
 }
 
+// Raises 42501 unless the current user has the right that the opening asked for; again after each
+// wait, since it may have been taken away.
+void require_privilege(const Consumer& consumer);
+
 // Waits until no other transaction moves this consumer's cursor or changes its settled tasks, and
-// keeps it so until this transaction ends; then the definition is read again, since somebody may
-// have altered it meanwhile. Pull, cancel, resume, seek and alter take it; ack, nack and extend
-// don't: the row of the lease protects what they change.
+// keeps it so until this transaction ends; then the definition is read and the right checked again,
+// since somebody may have altered the one or taken away the other meanwhile. Pull, cancel, resume,
+// seek and alter take it; ack, nack and extend don't: the row of the lease protects what they
+// change.
 [[nodiscard]] Consumer lock_consumer(const Consumer& consumer);
 
-// The consumer with its definition as it is now.
+// The consumer with its definition, and the right to use it, as they are now.
 [[nodiscard]] Consumer read_again(const Consumer& consumer);
 
 // Gives the lock back early, which is right only where nothing was changed under it.
 void unlock_consumer(const Consumer& consumer);
 
 [[noreturn]] void raise_no_such_consumer(Oid schema, std::string_view name);
+
+// Says why a consumer can't be opened: 42704 if there is none, 42710 if another table has the name
+// of its table, `sqlstate` if nothing has it.
+[[noreturn]] void raise_no_consumer_table(Oid schema, std::string_view name, int sqlstate);
 
 }  // namespace kanthorq

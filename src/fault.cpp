@@ -166,8 +166,8 @@ void raise_no_stream_table(std::string_view name, const char* table) {
        errdetail("It is registered, but its table \"%s\" was dropped, renamed or moved to "
                  "another schema.",
                  table),
-       errhint("Rename it or move it back. Where it was dropped, kanthorq_stream_create() makes "
-               "an empty one, and kanthorq_stream_drop() forgets the stream.")));
+       errhint("Rename it or move it back. If it was dropped, kanthorq_stream_drop() forgets the "
+               "stream with its consumers, and then it can be created again.")));
 }
 
 void raise_event_too_large(Size bytes, Size limit, Place place) {

@@ -16,6 +16,8 @@
 //   validators.cpp      kanthorq_is_name, _is_subject, ...: the core's rules as SQL functions
 //   ids.cpp             kanthorq_ulid, _uuidv7, _id_time, ...
 //   registry.cpp        the rows of kanthorq_stream_registry
+//   registered_table.cpp which table a name has, and whose the name is
+//   citus.cpp           whether Citus has taken a table's rows elsewhere
 //   shape.cpp           what a stream table looks like: creating, recognising, adopting one
 //   stream.cpp          kanthorq_stream_create, _stream_table, _stream_drop
 //   stream_table.cpp    from a stream's name to its open table, and what is known about that table

@@ -3,10 +3,9 @@
 // Creating and dropping one name are serialised by lock_stream_name(), which is held to the end of
 // the transaction and taken before any lock on the table. Publishers take the table's lock only.
 #include "consumer.hpp"
-#include "core/name.hpp"
 #include "datum.hpp"
 #include "fault.hpp"
-#include "lock.hpp"
+#include "registered_table.hpp"
 #include "registry.hpp"
 #include "scope.hpp"
 #include "shape.hpp"
@@ -17,35 +16,66 @@ namespace kanthorq {
 
 namespace {
 
-Oid table_by_name(Oid schema, std::string_view name) {
-  return get_relname_relid(table_name(stream_table_prefix, name).c_str(), schema);
+void drop_table(Oid table) {
+  const char* name =
+      quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)), get_rel_name(table));
+  with_spi([&] { run_definition(psprintf("DROP TABLE %s", name)); });
 }
 
-// The table's owner drops a stream. Where the table was dropped by hand and only the registry's row
-// is left, whoever may create streams does.
-void require_drop_privilege(Oid schema, std::string_view name) {
-  const Oid table = table_by_name(schema, name);
-  if (!OidIsValid(table))
-    require_create_privilege(schema);
-  else if (!owns_relation(table, GetUserId()))
-    aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(table));
-}
-
-void drop_table(Oid schema, std::string_view name) {
-  const Oid oid = table_by_name(schema, name);
-  if (!OidIsValid(oid)) return;
-  lock_relation(oid, AccessExclusiveLock);  // DROP TABLE locks it for a cursor only
-  const char* table = quote_qualified_identifier(get_namespace_name(schema),
-                                                 table_name(stream_table_prefix, name).c_str());
-  with_spi([&] { run_definition(psprintf("DROP TABLE %s", table)); });
-}
-
-// The row of a stream that exists, refreshed; 0 where there is none, or where what has the table's
-// name is not the stream's table.
+// The row of a stream that exists, refreshed; 0 if there is none, or if what has the table's name
+// is not the stream's table.
 Datum refreshed(Oid schema, std::string_view name) {
-  const Oid table = table_by_name(schema, name);
+  const Oid table = table_in_place(schema, Kind::stream, name);
   const bool exists = OidIsValid(table) && is_table_of(table, schema, name);
   return exists ? refresh_stream(schema, name) : 0;
+}
+
+// Consumers remember positions. In another table other events have these positions, and the
+// consumers would take them for done.
+void require_no_consumers(Oid schema, std::string_view name) {
+  for_consumers_of(schema, name, [&](std::string_view consumer) {
+    ereport(ERROR,
+            (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+             errmsg("stream \"%s\" has consumers of a table that is gone", clipped(name)),
+             errdetail("Consumer \"%s\", for one, has its place in that table; in another one, "
+                       "other events have the same positions.",
+                       clipped(consumer)),
+             errhint("Drop the stream with kanthorq_stream_drop(), which drops its consumers, too, "
+                     "and create it again.")));
+  });
+}
+
+// Creates the table of the stream or adopts what has its name. A registered name belongs to its
+// owner, also after the table was dropped by hand.
+void take_table(Oid schema, std::string_view name, bool subject_index) {
+  if (is_registered(schema, name)) require_name_ownership(schema, Kind::stream, name);
+  const Oid before = relation_by_name(schema, Kind::stream, name);
+  if (!OidIsValid(before) || before != registered_table(schema, Kind::stream, name).table)
+    require_no_consumers(schema, name);
+  if (!OidIsValid(before))
+    create_stream_table(schema, name, subject_index);
+  else
+    adopt_stream_table(schema, name, subject_index);
+  register_table(schema, Kind::stream, name, relation_by_name(schema, Kind::stream, name));
+}
+
+// Each consumer's table has indexes and types of its own, and every one of them is locked to the
+// end of the transaction. Room for locks that runs out would end other people's transactions, too.
+void require_room_for_locks(Oid schema, std::string_view name) {
+  constexpr int64 locks_of_consumer = 12;
+  int64 consumers = 0;
+  for_consumers_of(schema, name, [&](std::string_view) { consumers++; });
+  const int64 room = int64{max_locks_per_xact} * (MaxBackends + max_prepared_xacts);
+  const int64 wanted = consumers * locks_of_consumer;
+  if (wanted <= room / 2) return;
+  ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+                  errmsg("stream \"%s\" has too many consumers to drop it in one transaction",
+                         clipped(name)),
+                  errdetail("Dropping its " INT64_FORMAT " consumers takes about " INT64_FORMAT
+                            " locks; the server has room for " INT64_FORMAT " in all.",
+                            consumers, wanted, room),
+                  errhint("Drop consumers with kanthorq_consumer_drop() before, some hundred in a "
+                          "transaction, or raise max_locks_per_transaction.")));
 }
 
 }  // namespace
@@ -67,13 +97,11 @@ KANTHORQ_FUNCTION(kanthorq_stream_create) {
   const Datum existing = refreshed(schema, name);
   if (existing) return existing;
   lock_stream_name(schema, name);
-  // Somebody else may have created it while we waited.
+  // While we waited, somebody may have created it, or taken the privilege away.
+  require_create_privilege(schema);
   const Datum created = refreshed(schema, name);
   if (created) return created;
-  if (!OidIsValid(table_by_name(schema, name)))
-    create_stream_table(schema, name, subject_index);
-  else
-    adopt_stream_table(schema, name, subject_index);
+  take_table(schema, name, subject_index);
   const Datum again = refresh_stream(schema, name);  // its table was dropped by hand
   return again ? again : register_stream(schema, name);
 }
@@ -94,14 +122,17 @@ KANTHORQ_FUNCTION(kanthorq_stream_drop) {
   require_confirmation(fcinfo, 1, "stream", name);
 
   if (!is_registered(schema, name)) PG_RETURN_BOOL(false);
-  require_drop_privilege(schema, name);  // also before the lock, which is not for everybody
+  // Also before the lock, which is not for everybody.
+  require_name_ownership(schema, Kind::stream, name);
   lock_stream_name(schema, name);
   if (!is_registered(schema, name)) PG_RETURN_BOOL(false);
-  require_drop_privilege(schema, name);
+  const Oid table = lock_for_drop(schema, Kind::stream, name);
+  require_room_for_locks(schema, name);
   for_consumers_of(schema, name,
                    [&](std::string_view consumer) { drop_consumer(schema, consumer); });
   KANTHORQ_TEST_POINT("stream_drop_consumers");
-  drop_table(schema, name);
+  if (OidIsValid(table)) drop_table(table);
   KANTHORQ_TEST_POINT("stream_drop_table");
+  unregister_table(schema, Kind::stream, name);
   PG_RETURN_BOOL(unregister_stream(schema, name));
 }

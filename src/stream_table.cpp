@@ -2,11 +2,13 @@
 // publish looks up one name in the server's cache and one entry here.
 #include "stream_table.hpp"
 
+#include "citus.hpp"
 #include "core/name.hpp"
 #include "datum.hpp"
 #include "fault.hpp"
 #include "known.hpp"
 #include "lock.hpp"
+#include "registered_table.hpp"
 #include "registry.hpp"
 #include "rows.hpp"
 #include "shape.hpp"
@@ -17,7 +19,7 @@ namespace {
 
 struct KnownTable {
   Known known;
-  bool intact;  // registered, and its table is a stream's
+  bool intact;  // registered with this very table, and it is a stream's
   bool plain;
   Oid position_sequence;
   Oid position_index;
@@ -39,7 +41,10 @@ bool find_out(KnownTable& table, Relation relation, Oid schema, std::string_view
   table.name_size = static_cast<std::uint8_t>(name.size());
   memcpy(table.name, name.data(), name.size());
   known_tables.depends_on(registry_oid(schema));
-  table.intact = is_registered(schema, name) && !stream_table_difference(relation, schema, name);
+  const Oid oid = RelationGetRelid(relation);
+  table.intact = is_registered(schema, name) &&
+                 registered_table(schema, Kind::stream, name).table == oid &&
+                 !stream_table_difference(relation, schema, name) && !is_known_to_citus(oid);
   table.plain = false;
   if (table.intact) {
     table.position_sequence = identity_sequence(relation, position_column);
@@ -55,6 +60,15 @@ const KnownTable& knowledge_of(Relation relation, Oid schema, std::string_view n
   return known_tables.about(
       relation, [&](const KnownTable& table) { return is_for(table, name); },
       [&](KnownTable& table) { return find_out(table, relation, schema, name); });
+}
+
+[[noreturn]] void raise_distributed(std::string_view name) {
+  ereport(ERROR,
+          (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+           errmsg("the table of stream \"%s\" is managed by Citus", clipped(name)),
+           errdetail("It is in pg_dist_partition: its rows may be in shards, where consumers would "
+                     "not see them."),
+           errhint("Make it an ordinary table again with undistribute_table().")));
 }
 
 }  // namespace
@@ -82,8 +96,23 @@ OpenStream open_stream(Oid schema, std::string_view name, LOCKMODE lock) {
   const TableName mapped = table_name(stream_table_prefix, name);
   const Oid oid = get_relname_relid(mapped.c_str(), schema);
   Relation other = OidIsValid(oid) ? try_relation_open(oid, AccessShareLock) : nullptr;
-  if (other) require_stream_table(other, schema, name);
-  raise_no_stream_table(name, mapped.c_str());
+  if (!other) raise_no_stream_table(name, mapped.c_str());
+  require_stream_table(other, schema, name);
+  if (is_known_to_citus(oid)) raise_distributed(name);
+  raise_not_registered_table(other, "stream", name);
+}
+
+void raise_not_registered_table(Relation other, const char* kind, std::string_view name) {
+  ereport(
+      ERROR,
+      (errcode(ERRCODE_DUPLICATE_OBJECT),
+       errmsg("table \"%s\" exists and is not the %s's", RelationGetRelationName(other), kind),
+       errdetail("The table that %s \"%s\" was created with was dropped, renamed or moved; this "
+                 "is another one of the same name.",
+                 kind, clipped(name)),
+       errhint("Drop or rename this one. If the %s's table was renamed, give it its name back; "
+               "if it was dropped, kanthorq_%s_drop() frees the name.",
+               kind, kind)));
 }
 
 void require_no_row_security(Relation table) {

@@ -29,6 +29,10 @@ void with_stream(Oid schema, std::string_view name, LOCKMODE lock, Body body) {
   table_close(stream.relation, NoLock);
 }
 
+// Raises 42710: what has the name of the table is not the one that the `kind` was created with.
+[[noreturn]] void raise_not_registered_table(Relation other, const char* kind,
+                                             std::string_view name);
+
 // Raises 42501 where row security is in force on the table for the current user: its rows are read
 // or written directly, and it must not be bypassed.
 void require_no_row_security(Relation table);

@@ -37,8 +37,8 @@ SELECT set_eq(
     $$SELECT what FROM member WHERE classid = 'pg_class'::regclass AND comment ~ '\S'$$,
     ARRAY['table kanthorq_stream_registry', 'table kanthorq_consumer_registry',
           'table kanthorq_delivery_state', 'table kanthorq_delivery_lease',
-          'view kanthorq_streams', 'view kanthorq_consumers'],
-    'the four tables and the two views are among them');
+          'table kanthorq_registered_table', 'view kanthorq_streams', 'view kanthorq_consumers'],
+    'the five tables and the two views are among them');
 SELECT is_empty(
     $$SELECT what FROM member WHERE classid = 'pg_class'::regclass AND what LIKE 'table %'
       AND comment !~ 'written by \S.* only$'$$,

@@ -152,7 +152,7 @@ INSERT INTO matrix VALUES
  ('y  n  n  n  n  n  n  n  n  n  n', '0',
   $$TRUNCATE kanthorq_stream_registry$$);
 
-SELECT plan((SELECT count(*) FROM matrix, role_order)::integer + 55 + 14 * 44 + 32);
+SELECT plan((SELECT count(*) FROM matrix, role_order)::integer + 55 + 14 * 44 + 34);
 
 SELECT is(
     (SELECT count(*) FROM matrix, regexp_split_to_table(cells, ' +')),
@@ -261,14 +261,15 @@ SELECT is(
     'its owner may make it one');
 ROLLBACK TO SAVEPOINT before_unregistered;
 
--- A stream whose table was dropped by hand can be taken off the registry by who may create streams.
+-- A stream whose table was dropped by hand can be taken off the registry by whose it was.
 SAVEPOINT before_dropped;
 DROP TABLE kanthorq_stream_orders;
 SELECT is(
     pg_temp.answer(role, $$SELECT kanthorq_stream_drop('orders', 'orders')$$), wanted, description)
 FROM (VALUES
     ('kanthorq_nobody', '42501', 'nobody may not take a lost stream off the registry'),
-    ('kanthorq_creator', 'true', 'who may create streams may')) AS v (role, wanted, description);
+    ('kanthorq_creator', '42501', 'nor may who may create streams'),
+    ('kanthorq_owner', 'true', 'whose it was may')) AS v (role, wanted, description);
 ROLLBACK TO SAVEPOINT before_dropped;
 
 -- Without USAGE on the schema there is nothing at all.
@@ -614,7 +615,8 @@ SELECT is(
     description)
 FROM (VALUES
     ('kanthorq_nobody', '42501', 'nobody may not take a lost consumer off the registry'),
-    ('kanthorq_creator', 'true', 'who may create consumers may')) AS v (role, wanted, description);
+    ('kanthorq_creator', '42501', 'nor may who may create consumers'),
+    ('kanthorq_consumer_owner', 'true', 'whose it was may')) AS v (role, wanted, description);
 ROLLBACK TO SAVEPOINT before_lost_consumer;
 
 -- Row security on the stream: a consumer that skipped what its worker may not see would lose it for

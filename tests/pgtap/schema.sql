@@ -8,7 +8,7 @@ INSERT INTO committed
 SELECT kanthorq_publish('deliveries', 'parcel.sent', '') FROM generate_series(1, 9);
 
 BEGIN;
-SELECT plan(205);
+SELECT plan(217);
 
 -- A column in one line, as one would write it.
 CREATE FUNCTION pg_temp.column_line(relation regclass, attribute name) RETURNS text
@@ -100,6 +100,17 @@ SELECT is(
     'r p f f',
     'the registry is an ordinary table: permanent, no row security, no rules');
 
+-- Which table each of them has
+
+SELECT is(
+    pg_temp.column_line('kanthorq_registered_table', split_part(x, ' ', 1)::name), x,
+    'registered tables: ' || x)
+FROM unnest(ARRAY[
+    'kind text COLLATE "C" NOT NULL',
+    'name character varying(128) COLLATE "C" NOT NULL',
+    'relation regclass NOT NULL',
+    'owner name COLLATE "C" NOT NULL']) x;
+
 -- The registry of consumers, and what is known of their deliveries
 
 SELECT is(
@@ -147,6 +158,7 @@ FROM unnest(ARRAY[
 
 CREATE TEMPORARY TABLE own_table AS
 SELECT * FROM (VALUES
+    ('kanthorq_registered_table', 'kind, name', 'none'),
     ('kanthorq_consumer_registry', 'name', 'none'),
     ('kanthorq_delivery_state', 'consumer', '{fillfactor=20}'),
     ('kanthorq_delivery_lease', 'consumer, slot', '{fillfactor=20}')) AS v (name, key, options);
@@ -183,7 +195,7 @@ SELECT is(
     'pg_dump carries all rows of ' || name)
 FROM own_table;
 SELECT is(
-    (SELECT cardinality(extconfig) FROM pg_extension WHERE extname = 'kanthorq'), 4,
+    (SELECT cardinality(extconfig) FROM pg_extension WHERE extname = 'kanthorq'), 5,
     'and those of no other table but the registry of streams');
 SELECT is(
     (SELECT array_agg(concat_ws(' ', grantee::regrole, privilege_type) ORDER BY privilege_type)
@@ -191,6 +203,7 @@ SELECT is(
     wanted, format('%s: %s', x, description))
 FROM (VALUES
     ('kanthorq_consumer_registry', ARRAY['- SELECT'], 'everybody reads it, nobody else writes it'),
+    ('kanthorq_registered_table', NULL, 'nobody but its owner reads or writes it'),
     ('kanthorq_delivery_state', NULL, 'nobody but its owner reads or writes it'),
     ('kanthorq_delivery_lease', NULL, 'nobody but its owner reads or writes it'),
     ('kanthorq_streams', ARRAY['- SELECT'], 'everybody reads it'),
@@ -227,8 +240,9 @@ SELECT set_eq(
         AND refclassid = 'pg_extension'::regclass
         AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'kanthorq')$$,
     ARRAY['kanthorq_stream_registry', 'kanthorq_consumer_registry', 'kanthorq_delivery_state',
-          'kanthorq_delivery_lease', 'kanthorq_streams', 'kanthorq_consumers'],
-    'the extension has two registries, two tables of deliveries and two views');
+          'kanthorq_delivery_lease', 'kanthorq_registered_table', 'kanthorq_streams',
+          'kanthorq_consumers'],
+    'the extension has two registries, their tables, two tables of deliveries and two views');
 SELECT is(
     (SELECT format('%s %s', extnamespace::regnamespace, extrelocatable)
      FROM pg_extension WHERE extname = 'kanthorq'),

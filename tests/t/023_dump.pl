@@ -63,6 +63,7 @@ sub contents {
         SELECT name, "table", last_position, newest_id FROM kanthorq_streams ORDER BY 1;
         SELECT * FROM kanthorq_stream_registry ORDER BY 1;
         SELECT * FROM kanthorq_consumer_registry ORDER BY 1;
+        SELECT * FROM kanthorq_registered_table ORDER BY 1, 2;
         SELECT * FROM kanthorq_delivery_state ORDER BY 1;
         SELECT * FROM kanthorq_delivery_lease WHERE lease > 0 ORDER BY 1, 2;
         SELECT name, cursor, lag, running, retryable, discarded, cancelled, oldest_lease FROM kanthorq_consumers ORDER BY 1;

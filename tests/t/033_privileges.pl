@@ -137,7 +137,8 @@ my @tried = (
              [ $table, 'INSERT, UPDATE, DELETE, TRUNCATE', "INSERT INTO $table SELECT * FROM $table WHERE false",
                'UPDATE ' . $table . ' SET ' . updated($table) . ' WHERE false',
                "DELETE FROM $table WHERE false", "TRUNCATE $table" ])
-        } qw(kanthorq_stream_registry kanthorq_consumer_registry kanthorq_delivery_state kanthorq_delivery_lease)),
+        } qw(kanthorq_stream_registry kanthorq_consumer_registry kanthorq_registered_table kanthorq_delivery_state
+            kanthorq_delivery_lease)),
     [ 'kanthorq_stream_<name>', 'SELECT', q{SELECT count(*) FROM kanthorq_stream_orders} ],
     [ 'kanthorq_stream_<name>', 'INSERT of the five columns',
         q{INSERT INTO kanthorq_stream_orders (id, subject, body, metadata, created_at)
