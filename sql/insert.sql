@@ -179,8 +179,13 @@ WHEN NOT MATCHED THEN INSERT (id, subject, body) VALUES (s.id, s.subject, '')
 WHEN MATCHED THEN DO NOTHING;
 SELECT id, subject FROM kanthorq_events('insert', 'merged');
 
--- The trigger function is for these triggers only.
+-- The trigger functions are for these triggers only.
 SELECT pg_temp.refused('SELECT kanthorq_stream_append_only()');
+SELECT pg_temp.refused('SELECT kanthorq_stream_writer()');
+CREATE TABLE insert_other (id integer);
+CREATE TRIGGER writer AFTER INSERT ON insert_other FOR EACH STATEMENT EXECUTE FUNCTION kanthorq_stream_writer();
+SELECT pg_temp.refused('INSERT INTO insert_other VALUES (1)');
+DROP TABLE insert_other;
 
 DROP TABLE insert_parent, insert_source;
 SELECT kanthorq_stream_drop('insert', confirm => 'insert');

@@ -515,6 +515,11 @@ CREATE FUNCTION kanthorq_txid(stream text) RETURNS xid8
 COMMENT ON FUNCTION kanthorq_txid(text) IS
 'not for callers: the default of the column txid of stream tables; assigns and returns the id of the current transaction';
 
+CREATE FUNCTION kanthorq_stream_writer() RETURNS trigger
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION kanthorq_stream_writer() IS
+'not for callers: the trigger function that makes a transaction known as a publisher before an INSERT or COPY takes its first position';
+
 CREATE FUNCTION kanthorq_stream_append_only() RETURNS trigger
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION kanthorq_stream_append_only() IS

@@ -95,7 +95,8 @@ BEGIN
         'strpos(text, text) RETURNS integer', 'strpos(varchar, text) RETURNS integer',
         'extract(text, timestamptz) RETURNS numeric',
         -- ours, with the arguments' types that we give them and with those of the columns
-        'kanthorq_stream_append_only() RETURNS trigger', 'kanthorq_ulid() RETURNS text',
+        'kanthorq_stream_append_only() RETURNS trigger', 'kanthorq_stream_writer() RETURNS trigger',
+        'kanthorq_ulid() RETURNS text',
         'kanthorq_txid(text) RETURNS xid8', 'kanthorq_txid(varchar) RETURNS xid8',
         'kanthorq_is_name(text) RETURNS boolean', 'kanthorq_is_event_id(text) RETURNS boolean',
         'kanthorq_is_event_id(varchar) RETURNS boolean',

@@ -198,6 +198,16 @@ std::uint64_t require_event_id(std::string_view id, Place place) {
   return verdict.milliseconds;
 }
 
+void raise_trigger_protocol(const char* function, const char* users) {
+  ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+                  errmsg("%s() is for %s only", function, users)));
+}
+
+const TriggerData* require_trigger(FunctionCallInfo fcinfo, const char* function) {
+  if (!CALLED_AS_TRIGGER(fcinfo)) raise_trigger_protocol(function, "triggers");
+  return reinterpret_cast<const TriggerData*>(fcinfo->context);
+}
+
 int required_size(FunctionCallInfo fcinfo, int argument, int most) {
   require_argument(fcinfo, argument, "size");
   const int size = PG_GETARG_INT32(argument);

@@ -53,6 +53,12 @@ void require_subject(std::string_view subject, Place place);
 void require_filter(std::string_view filter);
 std::uint64_t require_event_id(std::string_view id, Place place);  // the milliseconds inside
 
+// 39P01, trigger_protocol_violated: `function` is for `users` only.
+[[noreturn]] void raise_trigger_protocol(const char* function, const char* users);
+
+// The trigger that fired; raises 39P01 where the function was called in another way.
+const TriggerData* require_trigger(FunctionCallInfo fcinfo, const char* function);
+
 // An integer argument from 1 to `most`; raises 22004 and 22023.
 int required_size(FunctionCallInfo fcinfo, int argument, int most);
 

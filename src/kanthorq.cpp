@@ -21,7 +21,7 @@
 //   shape.cpp           what a stream table looks like: creating, recognising, adopting one
 //   stream.cpp          kanthorq_stream_create, _stream_table, _stream_drop
 //   stream_table.cpp    from a stream's name to its open table, and what is known about that table
-//   txid.cpp            kanthorq_txid, the default that marks a row with its transaction
+//   txid.cpp            kanthorq_stream_writer, kanthorq_txid: the table makes who inserts known
 //   event.hpp           an event on its way in
 //   publish.cpp         kanthorq_publish, _publish_text, _publish_json: one event, validated
 //   publish_many.cpp    kanthorq_publish_many, _many_text, _many_json: arrays of events, validated

@@ -181,10 +181,7 @@ KANTHORQ_FUNCTION(kanthorq_stream_trim) {
 }
 
 KANTHORQ_FUNCTION(kanthorq_stream_append_only) {
-  if (!CALLED_AS_TRIGGER(fcinfo))
-    ereport(ERROR, (errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
-                    errmsg("kanthorq_stream_append_only() is for triggers only")));
-  auto* trigger = reinterpret_cast<TriggerData*>(fcinfo->context);
+  const TriggerData* trigger = require_trigger(fcinfo, "kanthorq_stream_append_only");
   const TriggerEvent event = trigger->tg_event;
   if (TRIGGER_FIRED_BY_DELETE(event) &&
       is_permitted(RelationGetRelid(trigger->tg_relation), TRIGGER_FIRED_FOR_STATEMENT(event)))

@@ -48,10 +48,14 @@ constexpr Check checks[] = {
     {"kanthorq_metadata_is_object", metadata_column, nullptr},
 };
 
-// The triggers that refuse changes. The first one fires for statements on the table itself, in
-// every replication role. The second one is for rows that a statement on a parent table reaches;
-// it leaves the rows alone that logical replication removes, as the publisher's trim did there.
-constexpr const char* triggers[] = {"kanthorq_append_only", "kanthorq_append_only_row"};
+// The first trigger, which makes who inserts a publisher (txid.cpp), and the second one, which
+// refuses changes, fire for statements on the table itself, in every replication role. The third
+// one is for rows that a statement on a parent table changes; it leaves the rows alone that logical
+// replication removes, as the publisher's trim did there.
+constexpr const char* writer_trigger = "kanthorq_writer";
+constexpr const char* statement_trigger = "kanthorq_append_only";
+constexpr const char* row_trigger = "kanthorq_append_only_row";
+constexpr const char* triggers[] = {writer_trigger, statement_trigger, row_trigger};
 
 char* quoted_schema(Oid schema) { return pstrdup(quote_identifier(get_namespace_name(schema))); }
 
@@ -96,14 +100,19 @@ void dress(Oid schema, std::string_view name, const char* table) {
         psprintf("ALTER TABLE %s ADD CONSTRAINT %s CHECK (%s)", table, check.name, condition));
   }
   run_definition(
+      psprintf("CREATE TRIGGER %s BEFORE INSERT ON %s"
+               " FOR EACH STATEMENT EXECUTE FUNCTION %s.kanthorq_stream_writer()",
+               writer_trigger, table, own));
+  run_definition(
       psprintf("CREATE TRIGGER %s BEFORE UPDATE OR DELETE OR TRUNCATE ON %s"
                " FOR EACH STATEMENT EXECUTE FUNCTION %s.kanthorq_stream_append_only()",
-               triggers[0], table, own));
-  run_definition(psprintf("ALTER TABLE %s ENABLE ALWAYS TRIGGER %s", table, triggers[0]));
+               statement_trigger, table, own));
+  run_definition(psprintf("ALTER TABLE %s ENABLE ALWAYS TRIGGER %s, ENABLE ALWAYS TRIGGER %s",
+                          table, writer_trigger, statement_trigger));
   run_definition(
       psprintf("CREATE TRIGGER %s BEFORE UPDATE OR DELETE ON %s"
                " FOR EACH ROW EXECUTE FUNCTION %s.kanthorq_stream_append_only()",
-               triggers[1], table, own));
+               row_trigger, table, own));
   run_definition(
       psprintf("COMMENT ON TABLE %s IS %s", table,
                quote_literal_cstr(psprintf("KanthorQ stream \"%s\": append-only; events are added "
@@ -201,7 +210,7 @@ const char* shape_difference(Relation table) {
 }
 
 Oid own_function(Oid schema, const char* name, Oid argument) {
-  oidvector* arguments = buildoidvector(&argument, 1);
+  oidvector* arguments = buildoidvector(&argument, OidIsValid(argument) ? 1 : 0);
   return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum(name),
                          PointerGetDatum(arguments), ObjectIdGetDatum(schema));
 }
@@ -274,10 +283,13 @@ std::string_view stream_in_default(Relation table, Oid schema) {
   return is_text_constant(argument) ? constant_text(argument) : std::string_view{};
 }
 
-bool has_insert_triggers(const TriggerDesc* on) {
-  return on && (on->trig_insert_before_row || on->trig_insert_after_row ||
-                on->trig_insert_instead_row || on->trig_insert_before_statement ||
-                on->trig_insert_after_statement || on->trig_insert_new_table);
+// Those of the owner: what ours does, a direct insertion does itself.
+bool has_other_insert_triggers(const TriggerDesc* on, Oid schema) {
+  if (!on) return false;
+  const Oid writer = own_function(schema, "kanthorq_stream_writer", InvalidOid);
+  for (int i = 0; i < on->numtriggers; i++)
+    if (TRIGGER_FOR_INSERT(on->triggers[i].tgtype) && on->triggers[i].tgfoid != writer) return true;
+  return false;
 }
 
 [[noreturn]] void raise_other_shape(Relation table, const char* difference) {
@@ -382,7 +394,7 @@ bool is_table_of(Oid oid, Oid schema, std::string_view name) {
 
 bool is_plain_stream_table(Relation table, Oid schema, std::string_view name) {
   return shape_difference(table) == nullptr && RelationGetDescr(table)->natts == stream_columns &&
-         table->rd_rules == nullptr && !has_insert_triggers(table->trigdesc) &&
+         table->rd_rules == nullptr && !has_other_insert_triggers(table->trigdesc, schema) &&
          has_own_checks_only(table, schema) && stream_in_default(table, schema) == name;
 }
 

@@ -54,7 +54,8 @@ SELECT is_empty(
 SELECT set_eq(
     $$SELECT objid::regprocedure::text FROM member
       WHERE classid = 'pg_proc'::regclass AND comment LIKE 'not for callers: %'$$,
-    ARRAY['kanthorq_txid(text)', 'kanthorq_stream_append_only()', 'kanthorq_stream_status(text)',
+    ARRAY['kanthorq_txid(text)', 'kanthorq_stream_writer()', 'kanthorq_stream_append_only()',
+          'kanthorq_stream_status(text)',
           'kanthorq_consumer_status(text)', 'kanthorq_start_in(cstring)',
           'kanthorq_start_out(kanthorq_start)', 'kanthorq_start_receive(internal)',
           'kanthorq_start_send(kanthorq_start)', 'kanthorq_start_of(timestamp with time zone)',

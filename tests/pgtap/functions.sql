@@ -167,6 +167,8 @@ INSERT INTO expected VALUES
      'v', true, 'u', 1, 'kanthorq_consumer_status'),
     ('kanthorq_txid', 'stream text',
      'xid8', 's', true, 'u', 0, 'kanthorq_txid'),
+    ('kanthorq_stream_writer', '',
+     'trigger', 'v', false, 'u', 0, 'kanthorq_stream_writer'),
     ('kanthorq_stream_append_only', '',
      'trigger', 'v', false, 'u', 0, 'kanthorq_stream_append_only');
 

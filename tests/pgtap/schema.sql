@@ -316,8 +316,10 @@ SELECT is(
         'A: CREATE TRIGGER kanthorq_append_only BEFORE DELETE OR UPDATE OR TRUNCATE ON stream '
         'FOR EACH STATEMENT EXECUTE FUNCTION kanthorq_stream_append_only()',
         'O: CREATE TRIGGER kanthorq_append_only_row BEFORE DELETE OR UPDATE ON stream '
-        'FOR EACH ROW EXECUTE FUNCTION kanthorq_stream_append_only()'],
-    'stream: a statement trigger that always fires and a row trigger that fires at the origin');
+        'FOR EACH ROW EXECUTE FUNCTION kanthorq_stream_append_only()',
+        'A: CREATE TRIGGER kanthorq_writer BEFORE INSERT ON stream '
+        'FOR EACH STATEMENT EXECUTE FUNCTION kanthorq_stream_writer()'],
+    'stream: two statement triggers that always fire and a row trigger that fires at the origin');
 
 -- The identity column: a reader that knows the last position handed out knows that all positions
 -- below have been handed out too. A cache per session would break that.

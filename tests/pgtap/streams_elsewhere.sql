@@ -140,6 +140,7 @@ BEGIN
         'kanthorq_ulid() RETURNS text',
         'kanthorq_txid(text) RETURNS xid8',
         'kanthorq_stream_append_only() RETURNS trigger',
+        'kanthorq_stream_writer() RETURNS trigger',
         'jsonb_typeof(jsonb) RETURNS text',
         'strpos(text, text) RETURNS integer',
         'strpos(varchar, text) RETURNS integer',

@@ -44,6 +44,11 @@ $node->safe_psql('postgres', q{
             END;
         END LOOP;
     END $$;
+    CREATE FUNCTION inserted(times integer) RETURNS void LANGUAGE plpgsql AS $$ BEGIN
+        FOR i IN 1 .. times LOOP
+            INSERT INTO kanthorq_stream_orders (subject, body) VALUES ('a', '');
+        END LOOP;
+    END $$;
     SELECT batch('orders', 'a');
     CREATE TABLE published AS SELECT array_agg(id) AS ids FROM kanthorq_stream_orders});
 
@@ -208,6 +213,10 @@ $cases{'kanthorq_txid(text)'} = {
     map { my ($key, $times) = @$_;
         $key => "INSERT INTO kanthorq_stream_orders (subject, body) SELECT 'a', '' FROM generate_series(1, $times)" }
         [ run => 500 ], [ endless => 10_000_000 ],
+};
+$cases{'kanthorq_stream_writer()'} = {
+    run => 'SELECT inserted(500)', endless => 'SELECT inserted(10000000)',
+    holder => 'LOCK TABLE kanthorq_stream_orders IN SHARE MODE',
 };
 $cases{'kanthorq_stream_append_only()'} = {
     run => 'SELECT refused(500)', holder => 'LOCK TABLE kanthorq_stream_orders IN SHARE MODE',

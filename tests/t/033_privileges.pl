@@ -128,6 +128,7 @@ my @tried = (
     [ 'kanthorq_stream_status(text)', '', q{SELECT newest_id FROM kanthorq_stream_status('orders')} ],
     [ 'kanthorq_consumer_status(text)', '', q{SELECT lag_time IS NULL FROM kanthorq_consumer_status('invoices')} ],
     [ 'kanthorq_txid(text)', '', q{SELECT kanthorq_txid('orders') IS NULL} ],
+    [ 'kanthorq_stream_writer()', '', q{SELECT kanthorq_stream_writer()} ],
     [ 'kanthorq_stream_append_only()', '', q{SELECT kanthorq_stream_append_only()} ],
     [ 'kanthorq_streams', 'SELECT', q{SELECT newest_id FROM kanthorq_streams WHERE name = 'orders'} ],
     [ 'kanthorq_consumers', 'SELECT', q{SELECT lag_time IS NULL FROM kanthorq_consumers} ],
