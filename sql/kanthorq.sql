@@ -275,7 +275,7 @@ COMMENT ON TABLE kanthorq_delivery_state IS
 COMMENT ON COLUMN kanthorq_delivery_state.consumer IS 'the name of the consumer';
 COMMENT ON COLUMN kanthorq_delivery_state.cursor IS 'the position up to which it has looked';
 COMMENT ON COLUMN kanthorq_delivery_state.ceiling IS
-'the last position that had been handed out when it last looked';
+'the last position that had been handed out when it last looked, or was set to its start';
 COMMENT ON COLUMN kanthorq_delivery_state.late IS
 'transactions that were publishing when the cursor passed them, three numbers each: txid, the position after which and the one up to which their events are still owed';
 COMMENT ON COLUMN kanthorq_delivery_state.last_lease IS 'the number of its last lease';
@@ -375,7 +375,7 @@ CREATE FUNCTION kanthorq_consumer_create(name text, stream text, includes text[]
     RETURNS kanthorq_consumer_registry
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION kanthorq_consumer_create(text, text, text[], text[], integer, interval, kanthorq_start, boolean, jsonb) IS
-'creates a consumer of the stream, or returns the one that exists with this definition; start_at: first, new (behind every position handed out), an event id (from that event on) or a timestamp; without effect on one that exists';
+'creates a consumer of the stream, or returns the one that exists with this definition; start_at: first, new (behind every position handed out), an event id (from that event on) or a timestamp (from the first position of an event of that time or later); without effect on one that exists';
 
 CREATE FUNCTION kanthorq_consumer_alter(name text, includes text[] DEFAULT NULL,
                                         excludes text[] DEFAULT NULL,

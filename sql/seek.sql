@@ -105,6 +105,55 @@ SELECT events FROM pg_temp.pull('seek');
 SELECT kanthorq_consumer_seek('seek', pg_temp.id(8), confirm => 'seek');
 SELECT events FROM pg_temp.pull('seek');
 
+-- From a time on nothing is missed: it starts at the lowest position of an event with that time or a later one,
+-- whatever the order in which ids were made. Here the earliest such id was published last.
+SELECT name FROM kanthorq_stream_create('seek_times');
+SELECT count(kanthorq_publish('seek_times', 'event.' || n, '',
+    id => kanthorq_ulid(timestamptz '2020-01-01 10:00+00' + n * interval '1 second'))) FROM generate_series(0, 599) AS n;
+SELECT kanthorq_publish('seek_times', 'event.last', '', id => kanthorq_ulid('2020-01-01 10:07:59.7+00')) <> '' AS published;
+SELECT name FROM kanthorq_consumer_create('seek_times', 'seek_times', start_at => '2020-01-01 10:07:59.500+00');
+-- How many come, and how many of them are older.
+PREPARE delivered(timestamptz) AS SELECT count(*), count(*) FILTER (WHERE kanthorq_id_time(id) < $1) AS older,
+    bool_or(subject = 'event.last') AS last FROM kanthorq_pull('seek_times', 1000);
+EXECUTE delivered('2020-01-01 10:07:59.500+00');
+SELECT kanthorq_consumer_seek('seek_times', '2020-01-01 10:09:00+00', confirm => 'seek_times');
+EXECUTE delivered('2020-01-01 10:09:00+00');
+SELECT kanthorq_consumer_seek('seek_times', '2020-01-01 10:09:59.001+00', confirm => 'seek_times');
+EXECUTE delivered('2020-01-01 10:09:59.001+00');
+SELECT kanthorq_consumer_seek('seek_times', place, confirm => 'seek_times')
+FROM unnest(ARRAY['-infinity', 'epoch', '1960-01-01 00:00+00', 'infinity', '12000-01-01 00:00+00']) AS place;
+
+-- Ids of each form, and more prefixes than a query has ranges for, some of which start with another: an event a
+-- day, each of another form. From each day on, the first one is the event of that day.
+CREATE FUNCTION pg_temp.id_of(n integer, at timestamptz) RETURNS text LANGUAGE sql AS $$
+    SELECT CASE n
+        WHEN 1 THEN kanthorq_ulid(at)
+        WHEN 2 THEN regexp_replace(lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0'), '(.{8})(.{4})',
+            '\1-\2-7000-8000-000000000000')
+        WHEN 3 THEN 'a_' || lower(kanthorq_ulid(at))
+        WHEN 4 THEN 'a_b_' || lower(kanthorq_ulid(at))
+        ELSE 'prefix' || n || '_' || lower(kanthorq_ulid(at)) END
+$$;
+CREATE FUNCTION pg_temp.utc(at timestamptz) RETURNS text LANGUAGE sql AS $$
+    SELECT to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS"Z"')
+$$;
+SELECT name FROM kanthorq_stream_create('seek_forms');
+SELECT name FROM kanthorq_consumer_create('seek_forms', 'seek_forms');
+SELECT count(kanthorq_publish('seek_forms', 'event', '', id => pg_temp.id_of(n, timestamptz '2020-01-01 00:00+00' + n * interval '1 day')))
+FROM generate_series(1, 30) AS n;
+SELECT count(*) AS days, count(*) FILTER (WHERE start = n - 1) AS found
+FROM (SELECT n, kanthorq_consumer_seek('seek_forms',
+    pg_temp.utc(timestamptz '2020-01-01 00:00+00' + n * interval '1 day'), confirm => 'seek_forms') AS start
+    FROM generate_series(1, 31) AS n) AS seek;
+-- The same days again in the other direction: from each day on, the event of the last day comes first.
+SELECT kanthorq_consumer_seek('seek_forms', 'new', confirm => 'seek_forms');
+SELECT count(kanthorq_publish('seek_forms', 'event', '', id => pg_temp.id_of(n, timestamptz '2021-01-01 00:00+00' - n * interval '1 day')))
+FROM generate_series(1, 30) AS n;
+SELECT count(*) AS days, min(start), max(start)
+FROM (SELECT kanthorq_consumer_seek('seek_forms',
+    pg_temp.utc(timestamptz '2021-01-01 00:00+00' - n * interval '1 day'), confirm => 'seek_forms') AS start
+    FROM generate_series(1, 30) AS n) AS seek;
+
 -- What is refused.
 SELECT kanthorq_consumer_seek('seek', 'first', confirm => 'Seek');
 \echo :LAST_ERROR_SQLSTATE
@@ -115,4 +164,4 @@ SELECT kanthorq_consumer_seek('seek', '01DXF6DT00000000000000000Z', confirm => '
 SELECT kanthorq_consumer_seek('seek_none', 'first', confirm => 'seek_none');
 \echo :LAST_ERROR_SQLSTATE
 
-SELECT kanthorq_stream_drop('seek', confirm => 'seek');
+SELECT kanthorq_stream_drop(name, confirm => name) FROM unnest(ARRAY['seek', 'seek_times', 'seek_forms']) AS name;

@@ -167,6 +167,39 @@ void unregister(Oid schema, std::string_view name) {
   unregister_table(schema, Kind::consumer, name);
 }
 
+// An ordered consumer may get nothing until these have ended, and nothing else would say why.
+void tell_who_is_waited_for(std::string_view consumer, std::string_view stream,
+                            const OpenWriters& writers) {
+  const std::uint64_t own = U64FromFullTransactionId(GetTopFullTransactionIdIfAny());
+  const int others =
+      static_cast<int>(writers.count) - (contains(writers.txids, writers.count, own) ? 1 : 0);
+  if (others == 0) return;
+  ereport(
+      NOTICE,
+      (errmsg_plural("consumer \"%s\" waits for %d open transaction",
+                     "consumer \"%s\" waits for %d open transactions", others, cstring_of(consumer),
+                     others),
+       errdetail("It is ordered, so it gets nothing that may come after what is not committed."),
+       errhint("kanthorq_horizon('%s') shows whom it waits for.", cstring_of(stream))));
+}
+
+// From now on the consumer waits for writers. What is noted here, as by a pull that reads nothing,
+// keeps those that begin after now from holding up what was published before.
+void begin_order(const Consumer& consumer) {
+  OpenStream stream;
+  if (!try_open_stream(consumer.schema, consumer.stream, AccessShareLock, stream)) return;
+  const PlaceInStream stored = read_place(consumer);
+  const int64 last = is_consumable(stream) ? last_position(stream.position_sequence) : PG_INT64_MIN;
+  if (last >= stored.cursor.ceiling) {  // otherwise a pull is refused
+    const OpenWriters writers = open_writers(stream.relation);
+    PlaceInStream place = stored;
+    move_cursor(place, stored.cursor.position, last, writers);
+    write_place(consumer, stored, place);
+    tell_who_is_waited_for(consumer.name, consumer.stream, writers);
+  }
+  table_close(stream.relation, AccessShareLock);  // its owner is another, perhaps
+}
+
 }  // namespace
 
 bool drop_consumer(Oid schema, std::string_view name) {
@@ -211,11 +244,12 @@ KANTHORQ_FUNCTION(kanthorq_consumer_create) {
       result = existing(schema, name, row, wanted);
       return;
     }
-    const Cursor start = start_cursor(stream, schema, text_argument(fcinfo, 6));
+    const Start start = start_at(stream, text_argument(fcinfo, 6));
+    if (PG_GETARG_BOOL(7)) tell_who_is_waited_for(name, stream_name, start.writers);
     create_task_table(schema, name);
     register_table(schema, Kind::consumer, name, relation_by_name(schema, Kind::consumer, name));
     KANTHORQ_TEST_POINT("consumer_create_table");
-    create_place(schema, name, start);
+    create_place(schema, name, start.place);
     KANTHORQ_TEST_POINT("consumer_create_place");
     result = created(schema, wanted);
     KANTHORQ_TEST_POINT("consumer_create_row");
@@ -250,7 +284,10 @@ KANTHORQ_FUNCTION(kanthorq_consumer_alter) {
   Datum result = 0;
   with_consumer(schema, name, AccessShareLock, ACL_SELECT, [&](const Consumer& opened) {
     require_ownership(opened.table);  // somebody else's by now, maybe
-    (void)lock_consumer(opened);
+    const Consumer before = lock_consumer(opened);
+    if (!before.ordered && replace[consumer_ordered_column - 1] &&
+        DatumGetBool(wanted[consumer_ordered_column]))
+      begin_order(before);
     Relation registry = open_own_table(schema, consumer_registry, RowExclusiveLock);
     RowValues values(registry);
     for (AttrNumber column = 1; column <= consumer_columns; column++)
@@ -296,11 +333,12 @@ KANTHORQ_FUNCTION(kanthorq_consumer_seek) {
               [&](const Consumer& opened, const OpenStream& stream) {
                 require_ownership(opened.table);
                 const Consumer consumer = lock_consumer(opened);
-                const Cursor start = start_cursor(stream, schema, text_argument(fcinfo, 1));
+                const Start start = start_at(stream, text_argument(fcinfo, 1));
+                if (consumer.ordered)
+                  tell_who_is_waited_for(consumer.name, consumer.stream, start.writers);
                 const PlaceInStream stored = read_place(consumer);
-                PlaceInStream place = stored;
-                place.cursor = start;
-                place.late_count = 0;
+                PlaceInStream place = start.place;
+                place.last_lease = stored.last_lease;
                 write_place(consumer, stored, place);
                 KANTHORQ_TEST_POINT("seek_place");
                 free_leases(consumer);
@@ -309,7 +347,7 @@ KANTHORQ_FUNCTION(kanthorq_consumer_seek) {
                 KANTHORQ_TEST_POINT("seek_tasks");
                 CommandCounterIncrement();
                 wake_at_commit(consumer.stream);
-                position = start.position;
+                position = place.cursor.position;
               });
   PG_RETURN_INT64(position);
 }

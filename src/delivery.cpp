@@ -262,14 +262,6 @@ int64 deliver_new(Pull& pull) {
   return exhausted ? limit : reached;
 }
 
-void move_on(Pull& pull, int64 cursor) {
-  auto* late = palloc_array_of<LateWriter>(pull.place.late_count + pull.writers.count + 1);
-  pull.place.late_count = next_late(pull.place.late, pull.place.late_count, pull.writers.txids,
-                                    pull.writers.count, pull.place.cursor.ceiling, cursor, late);
-  pull.place.late = late;
-  pull.place.cursor = {cursor, pull.ceiling};
-}
-
 void open_lease_of(Pull& pull) {
   std::sort(pull.fresh.values, pull.fresh.values + pull.fresh.count);
   std::sort(pull.again.values, pull.again.values + pull.again.count);
@@ -304,7 +296,7 @@ void run(Pull& pull) {
   deliver_due(pull);
   deliver_late(pull);
   KANTHORQ_TEST_POINT("pull_late");
-  move_on(pull, deliver_new(pull));
+  move_cursor(pull.place, deliver_new(pull), pull.ceiling, pull.writers);
   UnregisterSnapshot(pull.snapshot);
   if (pull.delivered() == 0) return;
   open_lease_of(pull);

@@ -79,6 +79,14 @@ PlaceInStream copy_of(const PlaceInStream& place) {
   return copy;
 }
 
+void move_cursor(PlaceInStream& place, int64 cursor, int64 ceiling, const OpenWriters& writers) {
+  auto* late = palloc_array_of<LateWriter>(place.late_count + writers.count + 1);
+  place.late_count = next_late(place.late, place.late_count, writers.txids, writers.count,
+                               place.cursor.ceiling, cursor, late);
+  place.late = late;
+  place.cursor = {cursor, ceiling};
+}
+
 bool is_same(const PlaceInStream& a, const PlaceInStream& b) {
   if (a.cursor.position != b.cursor.position || a.cursor.ceiling != b.cursor.ceiling ||
       a.last_lease != b.last_lease || a.late_count != b.late_count)
@@ -107,11 +115,11 @@ bool write_place(const Consumer& consumer, const PlaceInStream& stored,
   return true;
 }
 
-void create_place(Oid schema, std::string_view consumer, Cursor cursor) {
+void create_place(Oid schema, std::string_view consumer, const PlaceInStream& place) {
   Relation table = open_own_table(schema, place_table, RowExclusiveLock);
   RowValues values(table);
   values.set(consumer_column, text_datum(consumer));
-  set_place(values, {.cursor = cursor, .late = nullptr, .late_count = 0, .last_lease = 0});
+  set_place(values, place);
   insert_row(table, values);
   table_close(table, NoLock);
 }

@@ -4,6 +4,7 @@
 
 #include "consumer_table.hpp"
 #include "core/cursor.hpp"
+#include "writers.hpp"
 
 namespace kanthorq {
 
@@ -15,6 +16,11 @@ struct PlaceInStream {
 };
 
 PlaceInStream copy_of(const PlaceInStream& place);
+
+// Moves the cursor, and notes what was read before anything else: the last position handed out and
+// the writers that were open then. Ended writers in the late list stay as they are.
+void move_cursor(PlaceInStream& place, int64 cursor, int64 ceiling, const OpenWriters& writers);
+
 bool is_same(const PlaceInStream& a, const PlaceInStream& b);
 
 PlaceInStream read_place(const Consumer& consumer);
@@ -23,7 +29,7 @@ PlaceInStream read_place(const Consumer& consumer);
 // written, where it does not.
 bool write_place(const Consumer& consumer, const PlaceInStream& stored, const PlaceInStream& place);
 
-void create_place(Oid schema, std::string_view consumer, Cursor cursor);
+void create_place(Oid schema, std::string_view consumer, const PlaceInStream& place);
 void delete_place(Oid schema, std::string_view consumer);
 
 }  // namespace kanthorq

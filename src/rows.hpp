@@ -97,6 +97,13 @@ inline ScanKeyData equals_text(AttrNumber column, std::string_view value) {
   return key;
 }
 
+inline ScanKeyData compares_text(AttrNumber column, StrategyNumber strategy, RegProcedure by,
+                                 std::string_view value) {
+  ScanKeyData key;
+  ScanKeyInit(&key, column, strategy, by, text_datum(value));
+  return key;
+}
+
 inline ScanKeyData compares_bigint(AttrNumber column, StrategyNumber strategy, RegProcedure by,
                                    int64 value) {
   ScanKeyData key;

@@ -1,59 +1,29 @@
+// Where a consumer starts is decided in the order of a pull (delivery.cpp), so that the place is
+// one that a pull could have left behind which has read nothing yet:
+//   1. the last position that was handed out;
+//   2. the transactions that hold a writer's lock on the table;
+//   3. a new snapshot, whatever the caller's isolation level, and after every lock was waited for.
+// An event that this snapshot does not see has a position after the last one of step 1, or belongs
+// to a writer of step 2, or was rolled back.
 #include "start_at.hpp"
 
+#include "core/event_id.hpp"
 #include "fault.hpp"
 #include "scope.hpp"
 #include "stream_rows.hpp"
+#include "test_point.hpp"
 #include "time_range.hpp"
-#include "writers.hpp"
 
 namespace kanthorq {
 
 namespace {
 
-// The remembered ceiling is the cursor itself: a transaction that is open now may have taken any
-// position behind it.
-Cursor behind(int64 position) { return {position, position}; }
-
-Cursor at_event(const OpenStream& stream, std::string_view id) {
-  int64 position = 0;
-  Snapshot newest = RegisterSnapshot(GetLatestSnapshot());
-  const bool found =
-      with_event(stream, newest, id, [&](const StreamRow& row) { position = row.position(); });
-  UnregisterSnapshot(newest);
-  if (!found)
-    ereport(ERROR,
-            (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("event \"%s\" does not exist", clipped(id)),
-             errdetail("It is the value of the argument \"start_at\".")));
-  return behind(position - 1);
-}
-
-// The position of the first event by the time in its id among those of this time or later; 0 where
-// there is none. Each range of ids has its own first; ids of different forms don't sort by time.
-int64 first_position_since(const OpenStream& stream, Oid schema, TimestampTz since) {
-  int64 position = 0;
-  std::uint64_t earliest = 0;
-  with_spi([&] {
-    const char* table = quoted_table_name(stream.relation);
-    ReadQuery query;
-    add_time_range(query, schema, table, time_range_since(since), {},
-                   psprintf("SELECT id::pg_catalog.text, position FROM %s WHERE true", table), 1000,
-                   [&] { query.add(" ORDER BY id LIMIT 1"); });
-    query.run();
-    for (uint64 i = 0; i < SPI_processed; i++) {
-      const auto value = [&](int column) {
-        bool is_null;
-        return SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, column, &is_null);
-      };
-      const std::uint64_t time = check_event_id(view_of(DatumGetTextPP(value(1)))).milliseconds;
-      const int64 candidate = DatumGetInt64(value(2));
-      if (position == 0 || time < earliest || (time == earliest && candidate < position)) {
-        earliest = time;
-        position = candidate;
-      }
-    }
-  });
-  return position;
-}
+// What the argument asks for.
+struct StartAt {
+  enum { first, now, event, time } kind;
+  std::string_view id;
+  TimeRange since;
+};
 
 // Is it written as a time is? What is not must not be taken for one: "last" is a mistake.
 bool looks_like_time(std::string_view text) {
@@ -64,12 +34,10 @@ bool looks_like_time(std::string_view text) {
          text.find_first_of("-/: ") != std::string_view::npos;
 }
 
-}  // namespace
-
-Cursor start_cursor(const OpenStream& stream, Oid schema, std::string_view start_at) {
-  if (start_at == "first") return behind(0);
-  if (start_at == "new") return behind(last_position(stream.position_sequence));
-  if (is_event_id(start_at)) return at_event(stream, start_at);
+StartAt parse(std::string_view start_at) {
+  if (start_at == "first") return {StartAt::first, {}, {}};
+  if (start_at == "new") return {StartAt::now, {}, {}};
+  if (is_event_id(start_at)) return {StartAt::event, start_at, {}};
   if (!looks_like_time(start_at))
     ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
                     errmsg("invalid start_at \"%s\"", clipped(start_at)),
@@ -78,8 +46,117 @@ Cursor start_cursor(const OpenStream& stream, Oid schema, std::string_view start
   const TimestampTz since =
       DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in, CStringGetDatum(cstring_of(start_at)),
                                               ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
-  const int64 position = first_position_since(stream, schema, since);
-  return position > 0 ? behind(position - 1) : behind(last_position(stream.position_sequence));
+  return {StartAt::time, {}, time_range_since(since)};
+}
+
+int64 position_of_event(const OpenStream& stream, Snapshot snapshot, std::string_view id) {
+  int64 position = 0;
+  if (!with_event(stream, snapshot, id, [&](const StreamRow& row) { position = row.position(); }))
+    ereport(ERROR,
+            (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("event \"%s\" does not exist", clipped(id)),
+             errdetail("It is the value of the argument \"start_at\".")));
+  return position;
+}
+
+// Looks for the lowest position among the events of a time and later ones. It reads each of them
+// once, by the index on the ids, because their positions are in any order.
+class Search {
+ public:
+  Search(const OpenStream& stream, Snapshot snapshot, TimeRange since)
+      : stream_(stream),
+        index_(index_on(stream.relation, id_column)),
+        snapshot_(snapshot),
+        since_(since) {}
+
+  // 0 where there is no such event.
+  int64 lowest_position() {
+    if (since_.is_empty()) return 0;
+    const IdRanges plain = plain_ranges(since_);
+    for (int i = 0; i < plain.count; i++) read(plain.ranges[i]);
+    read_prefixed();
+    return lowest_;
+  }
+
+ private:
+  void read(const IdRange& ids) {
+    ScanKeyData keys[2] = {compares_text(1, BTGreaterEqualStrategyNumber, F_TEXT_GE, ids.lower),
+                           compares_text(1, BTLessStrategyNumber, F_TEXT_LT, ids.upper)};
+    for_stream_rows(stream_.relation, index_, snapshot_, keys, 2, [&](const StreamRow& row) {
+      CHECK_FOR_INTERRUPTS();
+      const int64 position = row.position();
+      if ((lowest_ == 0 || position < lowest_) &&
+          check_event_id(row.id()).milliseconds >= since_.from)
+        lowest_ = position;
+      return true;
+    });
+  }
+
+  // Each prefix in use has a range of its own, and there may be as many prefixes as events.
+  void read_prefixed() {
+    MemoryContext scratch =
+        AllocSetContextCreate(CurrentMemoryContext, "KanthorQ prefix", ALLOCSET_SMALL_SIZES);
+    char* from = pstrdup("a");
+    while (from) {
+      char* next = nullptr;
+      with_context(scratch, [&] {
+        const char* prefix = next_prefix(from);
+        if (!prefix) return;
+        read(prefixed_range(since_, prefix));
+        next = behind_prefix(prefix);
+      });
+      pfree(from);
+      from = next ? pstrdup(next) : nullptr;
+      MemoryContextReset(scratch);
+    }
+    MemoryContextDelete(scratch);
+  }
+
+  // The prefix of the first prefixed id at or after `from`; null where there is none.
+  const char* next_prefix(const char* from) const {
+    const char* prefix = nullptr;
+    ScanKeyData key = compares_text(1, BTGreaterEqualStrategyNumber, F_TEXT_GE, from);
+    for_stream_rows(stream_.relation, index_, snapshot_, &key, 1, [&](const StreamRow& row) {
+      CHECK_FOR_INTERRUPTS();
+      // An invalid id, which takes an owner who has removed the check, could make this go round.
+      if (is_event_id(row.id()) && !event_id_prefix(row.id()).empty())
+        prefix = cstring_of(event_id_prefix(row.id()));
+      return prefix == nullptr;
+    });
+    return prefix;
+  }
+
+  const OpenStream& stream_;
+  const Oid index_;
+  const Snapshot snapshot_;
+  const TimeRange since_;
+  int64 lowest_ = 0;
+};
+
+// The position after which it starts. `last` was read before the snapshot was taken, so an event
+// after it may be committed while one before that is still open.
+int64 start_after(const OpenStream& stream, Snapshot snapshot, const StartAt& at, int64 last) {
+  if (at.kind == StartAt::first) return 0;
+  if (at.kind == StartAt::now) return last;
+  if (at.kind == StartAt::event) return position_of_event(stream, snapshot, at.id) - 1;
+  const int64 lowest = Search(stream, snapshot, at.since).lowest_position();
+  return lowest == 0 ? last : Min(lowest - 1, last);
+}
+
+}  // namespace
+
+Start start_at(const OpenStream& stream, std::string_view argument) {
+  const StartAt at = parse(argument);
+  const int64 last = last_position(stream.position_sequence);
+  KANTHORQ_TEST_POINT("start_last");
+  const OpenWriters writers = open_writers(stream.relation);
+  Snapshot newest = RegisterSnapshot(GetLatestSnapshot());
+  const int64 after = start_after(stream, newest, at, last);
+  UnregisterSnapshot(newest);
+  // What the writers of now have published before the start is not asked for, so they are said to
+  // have taken no position up to there. Other writers can only take positions after `last`.
+  PlaceInStream place{.cursor = {after, after}, .late = nullptr, .late_count = 0, .last_lease = 0};
+  move_cursor(place, after, last, writers);
+  return {place, writers};
 }
 
 }  // namespace kanthorq

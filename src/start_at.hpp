@@ -1,14 +1,21 @@
 // Where a consumer starts.
 #pragma once
 
-#include "core/cursor.hpp"
+#include "place.hpp"
 #include "stream_table.hpp"
+#include "writers.hpp"
 
 namespace kanthorq {
 
+struct Start {
+  PlaceInStream place;
+  OpenWriters writers;  // that were open then
+};
+
 // 'first'; 'new': positions handed out from now on; an event id: from that event on; a timestamp:
-// from the first id at or behind it, or as 'new' where there is none. Raises 22023 for anything
-// else and 42704 for an event that does not exist.
-Cursor start_cursor(const OpenStream& stream, Oid schema, std::string_view start_at);
+// from the lowest position among the events whose id's time is at or after it, or as 'new' if there
+// is none. Raises 22023 for anything else and 42704 for an event that does not exist. It is of now:
+// every lock that the caller waits for was taken before.
+Start start_at(const OpenStream& stream, std::string_view argument);
 
 }  // namespace kanthorq

@@ -61,12 +61,6 @@ void add_uuids(IdRanges& ranges, TimeRange range) {
               range.to > max_id_milliseconds ? behind_uuids : uuid_bound(range.to));
 }
 
-void add_prefixed(IdRanges& ranges, TimeRange range, const char* prefix) {
-  ranges.add(ulid_bound(range.from, prefix, asc_tolower),
-             range.to > max_id_milliseconds ? psprintf("%s%s", prefix, behind_ulids)
-                                            : ulid_bound(range.to, prefix, asc_tolower));
-}
-
 // The prefix, with its underscore, of the first prefixed id at or behind `from`; null where there
 // is none. One step of the index for each prefix in use.
 char* next_prefix(const char* table, const char* from) {
@@ -93,9 +87,9 @@ void add_prefixes(IdRanges& ranges, const char* table, TimeRange range, const ch
     CHECK_FOR_INTERRUPTS();
     char* prefix = next_prefix(table, behind);
     if (!prefix) return;
-    add_prefixed(ranges, range, prefix);
-    // Behind all ULIDs with this prefix, and before longer prefixes that start with it.
-    behind = psprintf("%s%s", prefix, behind_ulids);
+    const IdRange prefixed = prefixed_range(range, prefix);
+    ranges.add(prefixed.lower, prefixed.upper);
+    behind = behind_prefix(prefix);
   }
   ranges.add(behind, behind_prefixed);
 }
@@ -127,6 +121,21 @@ TimeRange time_range_arguments(FunctionCallInfo fcinfo, int since, int until) {
   return range;
 }
 
+IdRanges plain_ranges(TimeRange range) {
+  IdRanges ranges;
+  add_ulids(ranges, range);
+  add_uuids(ranges, range);
+  return ranges;
+}
+
+IdRange prefixed_range(TimeRange range, const char* prefix) {
+  return {ulid_bound(range.from, prefix, asc_tolower),
+          range.to > max_id_milliseconds ? behind_prefix(prefix)
+                                         : ulid_bound(range.to, prefix, asc_tolower)};
+}
+
+char* behind_prefix(const char* prefix) { return psprintf("%s%s", prefix, behind_ulids); }
+
 // With more prefixes than have a range of their own, the time inside the ids alone decides.
 IdRanges id_ranges(const char* table, TimeRange range, std::string_view after_id) {
   IdRanges ranges;
@@ -134,8 +143,7 @@ IdRanges id_ranges(const char* table, TimeRange range, std::string_view after_id
     ranges.add("", "");  // an empty one, so that the query has one
     return ranges;
   }
-  add_ulids(ranges, range);
-  add_uuids(ranges, range);
+  ranges = plain_ranges(range);
   add_prefixes(ranges, table, range, first_prefix(after_id));
   return ranges;
 }

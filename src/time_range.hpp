@@ -46,6 +46,15 @@ struct IdRanges {
   void add(const char* lower, const char* upper) { ranges[count++] = {lower, upper}; }
 };
 
+// The ranges of the ids without a prefix that may hold this range of time; it is not empty.
+IdRanges plain_ranges(TimeRange range);
+
+// The same for the ids with this prefix, its underscore included.
+IdRange prefixed_range(TimeRange range, const char* prefix);
+
+// What sorts after all ids with this prefix, and before longer prefixes that start with it.
+char* behind_prefix(const char* prefix);
+
 // The ranges of ids of `table` that may hold this range of time behind `after_id` (empty: from the
 // start).
 IdRanges id_ranges(const char* table, TimeRange range, std::string_view after_id);

@@ -24,9 +24,8 @@ struct Question {
 
 bool has_task(const Question& asked) {
   bool found = false;
-  ScanKeyData key;
-  ScanKeyInit(&key, task_event_id_column, BTLessStrategyNumber, F_TEXT_LT,
-              text_datum(asked.before_id));
+  ScanKeyData key =
+      compares_text(task_event_id_column, BTLessStrategyNumber, F_TEXT_LT, asked.before_id);
   Relation table = asked.consumer.table;
   for_rows(table, index_on(table, task_event_id_column), &key, 1, [&](HeapTuple row) {
     const TaskState state = read_task(table, row).task.state;

@@ -23,7 +23,7 @@ struct LateWriter {
 
 struct Cursor {
   std::int64_t position = 0;  // everything up to here was looked at
-  std::int64_t ceiling = 0;   // the last position handed out when it last moved
+  std::int64_t ceiling = 0;   // the last position handed out when it last moved or was set
 };
 
 constexpr bool contains(const std::uint64_t* txids, std::size_t count,

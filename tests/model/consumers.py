@@ -7,7 +7,7 @@ delivery; the list of late writers, which the library keeps instead, is its own 
 
 from dataclasses import dataclass, field
 
-from world import contains, id_form, id_time, matches, Refused
+from world import contains, id_time, matches, Refused
 
 LEASE_RAN_OUT = "the lease ran out"
 
@@ -46,22 +46,23 @@ class Lease:
 
 
 class Consumer:
-    def __init__(self, name, stream, definition, cursor):
+    def __init__(self, name, world, stream, definition, start, transaction):
         self.name = name
         self.stream = stream.name
         self.definition = dict(definition)
         self.slots = []  # leases, None where a slot is free
         self.tasks = {}  # by position
         self.ended_leases = []  # numbers
-        self.start(cursor)
+        self.start(world, stream, start, transaction)
 
-    def start(self, cursor):
-        self.cursor = cursor
+    def start(self, world, stream, start, transaction):
+        self.cursor = cursor_at(stream, start, transaction)
         self.owed = set()
-        # What an ordered consumer must have noticed: the last position at its last pull, and for each
-        # writer that it saw the last position before.
-        self.noticed = cursor
+        # What an ordered consumer must have noticed: the last position at its last pull or start, and for
+        # each writer that it saw the last position before.
+        self.noticed = self.cursor
         self.writers = {}
+        self.notice(world, stream)
 
     def __deepcopy__(self, memo):
         """By hand, because a transaction is copied with each savepoint of a worker."""
@@ -330,12 +331,17 @@ class Consumer:
         task.schedule, task.due = None, True
         return True
 
-    def seek(self, cursor):
+    def seek(self, world, stream, start, transaction):
+        self.start(world, stream, start, transaction)
         for slot, lease in enumerate(self.slots):
             if lease:
                 self.end_lease(slot)
         self.tasks = {p: t for p, t in self.tasks.items() if t.state == "cancelled"}
-        self.start(cursor)
+
+    def alter(self, world, stream, changes):
+        if changes.get("ordered") and not self.definition["ordered"]:
+            self.notice(world, stream)
+        self.definition.update(changes)
 
 
 def cursor_at(stream, start_at, transaction):
@@ -345,15 +351,9 @@ def cursor_at(stream, start_at, transaction):
     if start_at == "new":
         return stream.last_position
     if isinstance(start_at, int):  # a time in milliseconds
-        first = {}
-        for event in stream.seen_by(transaction):
-            if id_time(event.id) >= start_at:
-                form = id_form(event.id)
-                if form not in first or event.id < first[form].id:
-                    first[form] = event
-        if not first:
-            return stream.last_position
-        return min((id_time(e.id), e.position) for e in first.values())[1] - 1
+        return min(
+            (e.position - 1 for e in stream.seen_by(transaction) if id_time(e.id) >= start_at),
+            default=stream.last_position)
     event = stream.find(start_at, transaction)
     if event is None:
         raise Refused("42704")

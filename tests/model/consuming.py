@@ -4,7 +4,7 @@ import json
 import time
 from datetime import datetime, timezone
 
-from consumers import Consumer, cursor_at
+from consumers import Consumer
 from publishing import FILTERS, WANTED_METADATA, some_id
 from session import expect_same
 from world import Refused, Stream, id_time
@@ -241,7 +241,7 @@ def some_definition(test):
 
 
 def some_start(test, stream, transaction):
-    """(the argument, what cursor_at() takes)"""
+    """(the argument, what the model's cursor_at() takes)"""
     random = test.random
     kind = random.randrange(4)
     if kind < 2:
@@ -270,9 +270,9 @@ def create(test):
     refused = None
     try:
         if not existing:
-            cursor = cursor_at(stream, start, session.transaction)
+            created = Consumer(name, world, stream, definition, start, session.transaction)
             world.touch(session.transaction, name)
-            world.consumers[name] = Consumer(name, stream, definition, cursor)
+            world.consumers[name] = created
         elif (existing.stream, existing.definition) == (stream.name, definition):
             world.touch(session.transaction, name)  # it holds the name
         else:
@@ -293,8 +293,8 @@ def alter(test):
         return
     session, consumer = found
     changes = {k: v for k, v in some_definition(test).items() if test.random.random() < 0.3}
-    begin(test, session, consumer, f"alter {changes}")
-    consumer.definition.update(changes)
+    stream = begin(test, session, consumer, f"alter {changes}")
+    consumer.alter(test.world, stream, changes)
     casts = {
         "includes": "::text[]", "excludes": "::text[]", "attempt_max": "",
         "metadata_contains": "::jsonb",
@@ -313,8 +313,8 @@ def seek(test):
     start_at, start = some_start(test, stream, session.transaction)
     begin(test, session, consumer, f"seek {start_at}")
     try:
-        expected, refused = cursor_at(stream, start, session.transaction), None
-        consumer.seek(expected)
+        consumer.seek(test.world, stream, start, session.transaction)
+        expected, refused = consumer.cursor, None
     except Refused as refusal:
         expected, refused = None, refusal.sqlstate
     rows, sqlstate = session.answer(

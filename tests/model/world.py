@@ -51,11 +51,6 @@ def id_time(event_id):
     return time
 
 
-def id_form(event_id):
-    """Ids of one form sort by time among each other."""
-    return "uuid" if "-" in event_id else event_id.rpartition("_")[0] or "ulid"
-
-
 class Event:
     def __init__(self, position, event_id, subject, body, metadata, created_at, transaction):
         self.position = position

@@ -117,10 +117,13 @@ class History {
   void create_consumer() {
     const auto back = static_cast<std::int64_t>(random_.one_in(2) ? 0 : random_.below(20));
     const std::int64_t start = std::max(std::int64_t{0}, last_position_ - back);
-    consumers_.push_back({.start = start,
-                          .ordered = random_.one_in(2),
-                          .wanted_every = random_.one_in(3) ? 2 : 1,
-                          .place = {{start, start}, {}}});
+    const std::int64_t ceiling = last_position_;
+    for (std::uint64_t left = random_.below(4); left > 0; left--) step_of_publisher(0);
+    consumers_.push_back(
+        {.start = start,
+         .ordered = random_.one_in(2),
+         .wanted_every = random_.one_in(3) ? 2 : 1,
+         .place = {{start, ceiling}, next_late({}, open_writers(0), start, start)}});
   }
 
   // `spared` is in the middle of a pull.
