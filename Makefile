@@ -13,6 +13,7 @@ OBJS = \
 	src/validators.o \
 	src/ids.o \
 	src/lock.o \
+	src/known.o \
 	src/rows.o \
 	src/registry.o \
 	src/registered_table.o \

@@ -7,7 +7,7 @@
 //   datum.hpp           the server's values as string_views and back; array.hpp: array arguments
 //   scope.hpp           brackets around the server's open/close pairs
 //   query.hpp           queries that read, put together from text and parameters
-//   known.hpp           what a session has found out about relations, until they change
+//   known.cpp           what a session has found out about relations, until they change
 //   lock.cpp            locks that are kept to the end of the transaction
 //   rows.cpp            rows that only the library writes, without queries
 //   test_point.hpp      where tests end the process

@@ -7,6 +7,20 @@
 
 namespace kanthorq {
 
+// What all kinds of entries have in common. The server has room for ten callbacks in a process, for
+// all its extensions, so there is one for all kinds.
+class KnowledgeBase {
+ public:
+  using Forget = void (*)(KnowledgeBase* self, Oid relation);
+  constexpr explicit KnowledgeBase(Forget forget) : forget_(forget) {}
+
+  // From now on `forget` is called for each relation that changed; invalid means all.
+  void remember_to_forget();
+
+  Forget forget_;
+  KnowledgeBase* next_ = nullptr;
+};
+
 // What every entry begins with.
 struct Known {
   Oid relation;
@@ -16,8 +30,10 @@ struct Known {
 
 // Entries of one kind. Entry begins with a member `known` of type Known, then has what is known.
 template <typename Entry>
-class Knowledge {
+class Knowledge : private KnowledgeBase {
  public:
+  constexpr Knowledge() : KnowledgeBase(forget) {}
+
   // The entry for the relation; where it is not valid, or `fits(entry)` says no, `find_out(entry)`
   // fills in the rest and says whether it may be kept. The caller holds a lock on the relation that
   // keeps out whatever would make the answer wrong; another change meanwhile only means that the
@@ -45,8 +61,8 @@ class Knowledge {
     entry.known.changed = true;
   }
 
-  static void forget(Datum self, Oid relation) {
-    auto* knowledge = reinterpret_cast<Knowledge*>(DatumGetPointer(self));
+  static void forget(KnowledgeBase* self, Oid relation) {
+    auto* knowledge = static_cast<Knowledge*>(self);
     if (OidIsValid(relation) && relation != knowledge->foundation_) {
       auto* entry =
           static_cast<Entry*>(hash_search(knowledge->entries_, &relation, HASH_FIND, nullptr));
@@ -63,7 +79,7 @@ class Knowledge {
     control.keysize = sizeof(Oid);
     control.entrysize = sizeof(Entry);
     entries_ = hash_create("KanthorQ relations", 16, &control, HASH_ELEM | HASH_BLOBS);
-    CacheRegisterRelcacheCallback(forget, PointerGetDatum(this));
+    remember_to_forget();
   }
 
   HTAB* entries_ = nullptr;
