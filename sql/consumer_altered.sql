@@ -35,10 +35,43 @@ CREATE INDEX ON kanthorq_consumer_altered (lower(subject));
 SELECT * FROM kanthorq_pull('altered');
 ROLLBACK;
 BEGIN;
+ALTER TABLE kanthorq_consumer_altered ALTER finalized_at SET NOT NULL;
+SELECT * FROM kanthorq_pull('altered');
+ROLLBACK;
+BEGIN;
 ALTER TABLE kanthorq_consumer_altered RENAME TO altered_elsewhere;
 CREATE VIEW kanthorq_consumer_altered AS SELECT * FROM altered_elsewhere;
 SELECT * FROM kanthorq_tasks('altered');
 ROLLBACK;
+
+-- What KanthorQ would not heed, since it writes rows without the executor: triggers, foreign keys in both
+-- directions, checks, rules. Taken away again, all is well.
+SELECT count(*) FROM kanthorq_tasks('altered', 'cancelled');
+CREATE TRIGGER dead_letters AFTER INSERT OR UPDATE ON kanthorq_consumer_altered
+    FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger();
+SELECT * FROM kanthorq_pull('altered');
+SELECT * FROM kanthorq_resume('altered', ARRAY[kanthorq_ulid()]);
+SELECT count(*) FROM kanthorq_consumers WHERE name = 'altered';
+DROP TRIGGER dead_letters ON kanthorq_consumer_altered;
+SELECT count(*) FROM kanthorq_consumers WHERE name = 'altered';
+BEGIN;
+CREATE TABLE referring (task bigint REFERENCES kanthorq_consumer_altered (position));
+SELECT * FROM kanthorq_pull('altered');
+ROLLBACK;
+BEGIN;
+CREATE TABLE referred (id text PRIMARY KEY);
+ALTER TABLE kanthorq_consumer_altered ADD FOREIGN KEY (event_id) REFERENCES referred NOT VALID;
+SELECT * FROM kanthorq_pull('altered');
+ROLLBACK;
+BEGIN;
+ALTER TABLE kanthorq_consumer_altered ADD CONSTRAINT few CHECK (attempt_count < 2);
+SELECT * FROM kanthorq_pull('altered');
+ROLLBACK;
+BEGIN;
+CREATE RULE quiet AS ON UPDATE TO kanthorq_consumer_altered DO INSTEAD NOTHING;
+SELECT * FROM kanthorq_pull('altered');
+ROLLBACK;
+SELECT count(*) FROM kanthorq_consumers WHERE name = 'altered';
 
 -- A stream whose columns may be null, and positions that were set back.
 BEGIN;

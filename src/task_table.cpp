@@ -52,7 +52,8 @@ bool is_as_created(TupleDesc descriptor, int index) {
   const TaskColumnType& wanted = task_column_types[index];
   return !found->attisdropped && strcmp(NameStr(found->attname), wanted.name) == 0 &&
          found->atttypid == wanted.type && found->attcollation == wanted.collation &&
-         found->attgenerated == '\0' && (wanted.may_be_null || is_never_null(descriptor, index));
+         found->attgenerated == '\0' &&
+         (wanted.may_be_null ? !found->attnotnull : is_never_null(descriptor, index));
 }
 
 // Rows are indexed without an executor, which expressions, predicates and deferred checks need.
@@ -68,6 +69,23 @@ bool has_ordinary_indexes_only(Relation table) {
   }
   list_free(indexes);
   return ordinary;
+}
+
+// Rows are written without the executor, which follows rules, tests checks and fires triggers. The
+// triggers of a foreign key are the server's own.
+const char* what_is_not_heeded(Relation table) {
+  const TupleConstr* constraints = RelationGetDescr(table)->constr;
+  if (constraints && constraints->num_check > 0)
+    return psprintf("It has the check \"%s\", which KanthorQ does not test.",
+                    constraints->check[0].ccname);
+  if (table->rd_rules) return "It has rules, which KanthorQ does not follow.";
+  if (!table->trigdesc) return nullptr;
+  for (int i = 0; i < table->trigdesc->numtriggers; i++) {
+    const Trigger& trigger = table->trigdesc->triggers[i];
+    if (!trigger.tgisinternal)
+      return psprintf("It has the trigger \"%s\", which KanthorQ does not fire.", trigger.tgname);
+  }
+  return "It has a foreign key, or one refers to it, which KanthorQ does not check.";
 }
 
 const char* look_for_difference(Relation table) {
@@ -87,7 +105,7 @@ const char* look_for_difference(Relation table) {
   if (!is_unique(table, task_position_column)) return "Its index on \"position\" is not unique.";
   if (!has_ordinary_indexes_only(table))
     return "It has an index on an expression, with a condition, or with deferred checks.";
-  return nullptr;
+  return what_is_not_heeded(table);
 }
 
 struct KnownTaskTable {
@@ -162,8 +180,7 @@ void drop_task_table(Oid schema, std::string_view consumer) {
 
 void forget_tasks(Relation table) {
   for_rows(table, index_on(table, task_position_column), nullptr, 0, [&](HeapTuple row) {
-    if (read_task(table, row).task.state != TaskState::cancelled)
-      CatalogTupleDelete(table, &row->t_self);
+    if (read_task(table, row).task.state != TaskState::cancelled) delete_row(table, row);
     CHECK_FOR_INTERRUPTS();
     return true;
   });
