@@ -100,9 +100,9 @@ void collect_fresh(Pull& pull, const Lease& lease, int64 position) {
   });
 }
 
-void collect_again(Pull& pull, int64 position) {
-  const FoundTask found = find_task(pull.consumer.table, position);
-  if (!found.row) return;
+void collect_again(Pull& pull, const Lease& lease, int64 position) {
+  const FoundTask found = lock_task(pull.consumer.table, position);
+  if (!found.row) return collect_fresh(pull, lease, position);  // the table's owner deleted it
   Task task = found.task;
   const bool exists = with_position(pull.stream, pull.snapshot, position,
                                     [&](const StreamRow& row) { redeliver(pull, row, task); });
@@ -118,7 +118,7 @@ void deliver_expired(Pull& pull) {
     if (!lease.row) return;
     pull.must_be_kept = true;
     for (std::size_t i = 0; i < lease.again.count; i++) {
-      collect_again(pull, lease.again.values[i]);
+      collect_again(pull, lease, lease.again.values[i]);
       KANTHORQ_TEST_POINT("pull_collected_again");
     }
     for (std::size_t i = 0; i < lease.fresh.count; i++) {
@@ -132,7 +132,13 @@ void deliver_expired(Pull& pull) {
   }
 }
 
-void deliver_task(Pull& pull, const FoundTask& found) {
+bool is_due(const Task& task, int64 now) {
+  return !task.schedule_at.isnull && DatumGetInt64(task.schedule_at.value) <= now;
+}
+
+void deliver_task(Pull& pull, int64 position) {
+  const FoundTask found = lock_task(pull.consumer.table, position);
+  if (!found.row || !is_due(found.task, pull.now)) return;  // the table's owner was faster
   Task task = found.task;
   const bool exists =
       with_position(pull.stream, pull.snapshot, task.position, [&](const StreamRow& row) {
@@ -152,12 +158,13 @@ ScanKeyData due_by(int64 now) {
 void deliver_due(Pull& pull) {
   const std::size_t room = pull.batch.size - pull.delivered();
   if (room == 0) return;
-  FoundTask* due = palloc_array_of<FoundTask>(room);
+  int64* due = palloc_array_of<int64>(room);
   std::size_t count = 0;
   ScanKeyData key = due_by(pull.now);
   for_rows(pull.consumer.table, index_on(pull.consumer.table, task_schedule_at_column), &key, 1,
            [&](HeapTuple row) {
-             due[count++] = read_task(pull.consumer.table, heap_copytuple(row));
+             due[count++] =
+                 DatumGetInt64(row_value(pull.consumer.table, row, task_position_column));
              return count < room;
            });
   for (std::size_t i = 0; i < count; i++) {

@@ -158,7 +158,7 @@ Lease take_expired_lease(const Consumer& owner, int64 now) {
   HeapTuple oldest = nullptr;
   for_slots(table, owner, [&](HeapTuple row) {
     if (number_in(table, row) != free_slot && deadline_in(table, row) <= now &&
-        (!oldest || is_before(table, row, oldest)) && !is_held_by_other(row))
+        (!oldest || is_before(table, row, oldest)) && !is_held_by_other(table, row))
       oldest = heap_copytuple(row);
     return true;
   });
@@ -172,7 +172,7 @@ int64 next_deadline(const Consumer& owner) {
   int64 next = PG_INT64_MAX;
   Relation table = lease_table::open(owner.schema, AccessShareLock);
   find_slot(table, owner, [&](HeapTuple row) {
-    if (number_in(table, row) != free_slot && !is_held_by_other(row))
+    if (number_in(table, row) != free_slot && !is_held_by_other(table, row))
       next = Min(next, deadline_in(table, row));
     return false;
   });

@@ -103,7 +103,18 @@ HeapTuple insert_row(Relation table, const RowValues& values) {
   return row;
 }
 
+[[noreturn]] static void raise_row_gone(Relation table) {
+  ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+                  errmsg("a row of table \"%s\" was deleted by another transaction",
+                         RelationGetRelationName(table)),
+                  errdetail("It was about to be changed."), errhint("Try again.")));
+}
+
+// The server's function for an update raises an internal error if it has to wait for somebody who
+// changes the row.
 HeapTuple update_row(Relation table, HeapTuple row, const RowValues& values) {
+  if (is_held_by_other(table, row)) row = lock_row(table, row);
+  if (!row) raise_row_gone(table);
   HeapTuple changed = values.changed_row(row);
   CatalogTupleUpdate(table, &row->t_self, changed);
   CommandCounterIncrement();
@@ -111,7 +122,10 @@ HeapTuple update_row(Relation table, HeapTuple row, const RowValues& values) {
 }
 
 void delete_row(Relation table, HeapTuple row) {
-  CatalogTupleDelete(table, &row->t_self);
+  TM_FailureData failure;
+  while (row && table_tuple_delete(table, &row->t_self, GetCurrentCommandId(true), InvalidSnapshot,
+                                   InvalidSnapshot, true, &failure, false) == TM_Updated)
+    row = lock_row(table, row);
   CommandCounterIncrement();
 }
 
@@ -222,12 +236,38 @@ static bool has_member_elsewhere(MultiXactId holders) {
   return found;
 }
 
-bool is_held_by_other(HeapTuple row) {
-  const HeapTupleHeader header = row->t_data;
-  if (header->t_infomask & HEAP_XMAX_INVALID) return false;
-  const TransactionId holder = HeapTupleHeaderGetRawXmax(header);
-  return header->t_infomask & HEAP_XMAX_IS_MULTI ? has_member_elsewhere(holder)
-                                                 : runs_elsewhere(holder);
+// Others write into the header of a row while it is read; what belongs together is read under the
+// buffer's lock.
+bool is_held_by_other(Relation table, HeapTuple row) {
+  Buffer buffer = ReadBuffer(table, ItemPointerGetBlockNumber(&row->t_self));
+  LockBuffer(buffer, BUFFER_LOCK_SHARE);
+  Page page = BufferGetPage(buffer);
+  const OffsetNumber at = ItemPointerGetOffsetNumber(&row->t_self);
+  uint16 marks = HEAP_XMAX_INVALID;
+  TransactionId holder = InvalidTransactionId;
+  if (at <= PageGetMaxOffsetNumber(page) && ItemIdIsNormal(PageGetItemId(page, at))) {
+    auto* header = reinterpret_cast<HeapTupleHeader>(PageGetItem(page, PageGetItemId(page, at)));
+    marks = header->t_infomask;
+    holder = HeapTupleHeaderGetRawXmax(header);
+  }
+  UnlockReleaseBuffer(buffer);
+  if (marks & HEAP_XMAX_INVALID) return false;
+  return marks & HEAP_XMAX_IS_MULTI ? has_member_elsewhere(holder) : runs_elsewhere(holder);
+}
+
+static AttrNumber index_column(Relation index, AttrNumber column) {
+  for (int i = 0; i < IndexRelationGetNumberOfKeyAttributes(index); i++)
+    if (index->rd_index->indkey.values[i] == column) return static_cast<AttrNumber>(i + 1);
+  elog(ERROR, "column %d is not in index \"%s\"", column, RelationGetRelationName(index));
+}
+
+void rescan(IndexScanDesc scan, const ScanKeyData* keys, int count) {
+  ScanKeyData of_index[INDEX_MAX_KEYS];
+  for (int i = 0; i < count; i++) {
+    of_index[i] = keys[i];
+    of_index[i].sk_attno = index_column(scan->indexRelation, keys[i].sk_attno);
+  }
+  index_rescan(scan, of_index, count, nullptr, 0);
 }
 
 NewestFirst begin_newest_first(Relation table, Oid index, int count) {
@@ -247,7 +287,7 @@ void end_newest_first(const NewestFirst& rows) {
 
 HeapTuple only_row(Relation table, Oid index, ScanKeyData* keys, int count) {
   const NewestFirst rows = begin_newest_first(table, index, count);
-  index_rescan(rows.scan, keys, count, nullptr, 0);
+  rescan(rows.scan, keys, count);
   HeapTuple found = nullptr;
   if (index_getnext_slot(rows.scan, BackwardScanDirection, rows.slot))
     found = ExecCopySlotHeapTuple(rows.slot);

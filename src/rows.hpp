@@ -2,8 +2,11 @@
 //
 // They are read and written like rows of a system catalog: without a query, by the primary key or
 // another index, always with the newest snapshot, whatever the isolation level of the caller, since
-// they say what is so now. Whoever changes a row holds the lock that its file names, so no update
-// finds the row changed under its hands.
+// they say what is so now. Whoever changes a row holds the lock that its file names. That keeps our
+// own functions apart, and not a statement of somebody who may write into the table: rows that such
+// a statement may meet are locked first (lock_row), and what is to be done is decided after that.
+//
+// In the keys of a scan, a column is always the table's and not the index's.
 //
 // A session keeps the library that it has loaded while another updates the extension, and the
 // tables get columns that the old library does not know. So a row is formed with as many columns as
@@ -56,7 +59,9 @@ class RowValues {
 };
 
 // Insert, change and delete a row, and make that visible to what this transaction does next. The
-// first two return the row as it is now.
+// first two return the row as it is now. If another transaction is changing the row, they wait for
+// it, and go on with what is there then. If the row is gone then, nothing is deleted, and a change
+// raises 40001.
 HeapTuple insert_row(Relation table, const RowValues& values);
 HeapTuple update_row(Relation table, HeapTuple row, const RowValues& values);
 void delete_row(Relation table, HeapTuple row);
@@ -118,6 +123,9 @@ inline ScanKeyData compares_integer(AttrNumber column, StrategyNumber strategy, 
   return key;
 }
 
+// Starts the scan, or starts it again. The server wants the index's columns in the keys there.
+void rescan(IndexScanDesc scan, const ScanKeyData* keys, int count);
+
 // The second column of the index entry that the scan is at.
 inline int32 second_column(IndexScanDesc scan) {
   bool is_null;
@@ -144,7 +152,7 @@ void end_newest_first(const NewestFirst& rows);
 HeapTuple only_row(Relation table, Oid index, ScanKeyData* keys, int count);
 
 // Runs `body(row)` for each row with this `owner` in the first column of `index`, whose second and
-// last one is an integer; the greatest first, until it returns false.
+// last one is the integer column `second`; the greatest first, until it returns false.
 template <typename Body>
 void for_newest_rows(Relation table, Oid index, ScanKeyData owner, AttrNumber second, Body body) {
   constexpr int most_passed = 64;  // then a search costs less
@@ -152,7 +160,7 @@ void for_newest_rows(Relation table, Oid index, ScanKeyData owner, AttrNumber se
                          compares_integer(second, BTLessStrategyNumber, F_INT4LT, PG_INT32_MAX)};
   const NewestFirst rows = begin_newest_first(table, index, 2);
   rows.scan->xs_want_itup = true;
-  index_rescan(rows.scan, keys, 2, nullptr, 0);
+  rescan(rows.scan, keys, 2);
   int32 found = PG_INT32_MAX;
   int passed = 0;
   while (index_getnext_tid(rows.scan, BackwardScanDirection)) {
@@ -161,7 +169,7 @@ void for_newest_rows(Relation table, Oid index, ScanKeyData owner, AttrNumber se
     if (number == found) {
       if (++passed < most_passed) continue;
       keys[1].sk_argument = Int32GetDatum(found);
-      index_rescan(rows.scan, keys, 2, nullptr, 0);
+      rescan(rows.scan, keys, 2);
       passed = 0;
     } else if (index_fetch_heap(rows.scan, rows.slot)) {
       found = number;
@@ -180,7 +188,7 @@ enum class IfLocked { wait, skip, skip_changed };
 HeapTuple lock_row(Relation table, HeapTuple row, IfLocked if_locked = IfLocked::wait);
 
 // Is a row that was read locked or being changed by another transaction that is still open?
-bool is_held_by_other(HeapTuple row);
+bool is_held_by_other(Relation table, HeapTuple row);
 
 // Is it an index on columns, of all rows? Asks the catalog's row only: the server's own functions
 // for an index's expressions and condition evaluate what is constant in them, and the table's owner

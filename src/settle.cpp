@@ -114,8 +114,8 @@ Chosen named_events_or_all(FunctionCallInfo fcinfo) {
   return all ? all_that_are_left : chosen;
 }
 
-// Settles the chosen events of the lease: calls `fresh(position)` and `again(task)` for each.
-// Returns how many there were.
+// Settles the chosen events of the lease: calls `fresh(position)` for each that was delivered
+// for the first time, and `again(position)` for each of the others. Returns how many there were.
 template <typename Fresh, typename Again>
 int64 settle(const Consumer& consumer, const OpenStream& stream, const Lease& lease,
              const Chosen& chosen, Fresh fresh, Again again) {
@@ -128,8 +128,7 @@ int64 settle(const Consumer& consumer, const OpenStream& stream, const Lease& le
     CHECK_FOR_INTERRUPTS();
   }
   for (std::size_t i = 0; i < more.chosen.count; i++) {
-    const FoundTask found = find_task(consumer.table, more.chosen.values[i]);
-    if (found.row) again(found);
+    again(more.chosen.values[i]);
     KANTHORQ_TEST_POINT("settle_again");
     CHECK_FOR_INTERRUPTS();
   }
@@ -164,7 +163,10 @@ int64 acknowledge(FunctionCallInfo fcinfo, const Chosen& chosen) {
              [&](const Consumer& consumer, const OpenStream& stream, const Lease& lease) {
                settled = settle(
                    consumer, stream, lease, chosen, [](int64) {},
-                   [&](const FoundTask& found) { delete_task(consumer.table, found); });
+                   [&](int64 position) {
+                     const FoundTask found = find_task(consumer.table, position);
+                     if (found.row) delete_task(consumer.table, found);
+                   });
              });
   return settled;
 }
@@ -203,22 +205,23 @@ KANTHORQ_FUNCTION(kanthorq_nack) {
                      named_delay ? named_delay_ms : retry_delay_ms(task.attempt_count, random);
                  fail_attempt(task, consumer.attempt_max, now, now + delay, error);
                };
-               settled = settle(
-                   consumer, stream, lease, chosen,
-                   [&](int64 position) {
-                     with_position(stream, newest, position, [&](const StreamRow& row) {
-                       Task task = new_task(position, row.id(), row.subject());
-                       task.attempt_count = 1;
-                       task.attempted_at = at_time(lease.number / 1000);
-                       fail(task);
-                       put_task(consumer.table, task);
-                     });
-                   },
-                   [&](const FoundTask& found) {
-                     Task task = found.task;
-                     fail(task);
-                     change_task(consumer.table, found, task);
-                   });
+               const auto fail_fresh = [&](int64 position) {
+                 with_position(stream, newest, position, [&](const StreamRow& row) {
+                   Task task = new_task(position, row.id(), row.subject());
+                   task.attempt_count = 1;
+                   task.attempted_at = at_time(lease.number / 1000);
+                   fail(task);
+                   put_task(consumer.table, task);
+                 });
+               };
+               const auto fail_again = [&](int64 position) {
+                 const FoundTask found = lock_task(consumer.table, position);
+                 if (!found.row) return fail_fresh(position);  // the table's owner deleted it
+                 Task task = found.task;
+                 fail(task);
+                 change_task(consumer.table, found, task);
+               };
+               settled = settle(consumer, stream, lease, chosen, fail_fresh, fail_again);
                UnregisterSnapshot(newest);
                wake_at_commit(consumer.stream);  // those that wait must know of the retry
              });

@@ -30,7 +30,7 @@ void for_stream_rows(Relation table, Oid index, Snapshot snapshot, ScanKeyData* 
   Relation by = index_open(index, AccessShareLock);
   TupleTableSlot* slot = table_slot_create(table, nullptr);
   IndexScanDesc scan = begin_index_scan(table, by, snapshot, count);
-  index_rescan(scan, keys, count, nullptr, 0);
+  rescan(scan, keys, count);
   while (index_getnext_slot(scan, ForwardScanDirection, slot))
     if (!body(StreamRow{slot})) break;
   index_endscan(scan);
@@ -43,8 +43,9 @@ template <typename Body>
 void for_positions(const OpenStream& stream, Snapshot snapshot, int64 after, int64 upto,
                    Body body) {
   if (after >= upto) return;
-  ScanKeyData keys[2] = {compares_bigint(1, BTGreaterStrategyNumber, F_INT8GT, after),
-                         compares_bigint(1, BTLessEqualStrategyNumber, F_INT8LE, upto)};
+  ScanKeyData keys[2] = {
+      compares_bigint(position_column, BTGreaterStrategyNumber, F_INT8GT, after),
+      compares_bigint(position_column, BTLessEqualStrategyNumber, F_INT8LE, upto)};
   for_stream_rows(stream.relation, stream.position_index, snapshot, keys, 2, body);
 }
 
@@ -64,7 +65,7 @@ bool with_position(const OpenStream& stream, Snapshot snapshot, int64 position, 
 template <typename Body>
 bool with_event(const OpenStream& stream, Snapshot snapshot, std::string_view id, Body body) {
   bool found = false;
-  ScanKeyData key = equals_text(1, id);
+  ScanKeyData key = equals_text(id_column, id);
   for_stream_rows(stream.relation, index_on(stream.relation, id_column), snapshot, &key, 1,
                   [&](const StreamRow& row) {
                     if (row.id() != id) return true;

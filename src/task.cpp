@@ -71,6 +71,8 @@ Datum errors_with(Datum errors, Datum entry) {
 
 }  // namespace
 
+Datum no_errors() { return PointerGetDatum(construct_empty_array(JSONBOID)); }
+
 Task new_task(int64 position, std::string_view event_id, std::string_view subject) {
   return {
       .position = position,
@@ -80,7 +82,7 @@ Task new_task(int64 position, std::string_view event_id, std::string_view subjec
       .attempt_count = 0,
       .schedule_at = no_time,
       .attempted_at = no_time,
-      .errors = PointerGetDatum(construct_empty_array(JSONBOID)),
+      .errors = no_errors(),
       .finalized_at = no_time,
   };
 }
@@ -112,18 +114,30 @@ FoundTask find_task(Relation table, int64 position) {
   return row ? read_task(table, row) : FoundTask{};
 }
 
+FoundTask lock_task(Relation table, int64 position) {
+  for (;;) {
+    const FoundTask found = find_task(table, position);
+    if (!found.row) return found;
+    HeapTuple row = lock_row(table, found.row);
+    const FoundTask locked = row ? read_task(table, row) : FoundTask{};
+    if (locked.row && locked.task.position == position) return locked;
+    CHECK_FOR_INTERRUPTS();
+    CommandCounterIncrement();  // or what the calling statement itself deleted would be found again
+  }
+}
+
 void put_task(Relation table, const Task& task) {
-  const FoundTask found = find_task(table, task.position);
-  if (found.row) return change_task(table, found, task);
+  const FoundTask locked = lock_task(table, task.position);
+  if (locked.row) return change_task(table, locked, task);
   require_task_table(table);  // see change_task()
   insert_row(table, row_values(table, task));
 }
 
 // An index that was begun since the table was opened, which CONCURRENTLY does beside us, is opened
 // with the others by the server, and its owner's code would run.
-void change_task(Relation table, const FoundTask& found, const Task& task) {
+void change_task(Relation table, const FoundTask& locked, const Task& task) {
   require_task_table(table);
-  update_row(table, found.row, row_values(table, task));
+  update_row(table, locked.row, row_values(table, task));
 }
 
 void delete_task(Relation table, const FoundTask& found) { delete_row(table, found.row); }

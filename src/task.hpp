@@ -2,7 +2,8 @@
 // time or completed.
 //
 // A row in the state running belongs to the lease that the event is in, and is changed by whoever
-// holds the lock of the lease's row. All other rows are changed under lock_consumer().
+// holds the lock of the lease's row. All other rows are changed under lock_consumer(). The table's
+// owner may change and delete rows, too, so each is locked before it is decided what becomes of it.
 #pragma once
 
 #include "core/task_state.hpp"
@@ -38,6 +39,8 @@ struct Task {
 inline constexpr NullableDatum no_time{0, true};
 inline NullableDatum at_time(int64 milliseconds) { return {Int64GetDatum(milliseconds), false}; }
 
+Datum no_errors();
+
 // A task without a past.
 Task new_task(int64 position, std::string_view event_id, std::string_view subject);
 
@@ -49,10 +52,15 @@ struct FoundTask {
 FoundTask find_task(Relation table, int64 position);
 FoundTask read_task(Relation table, HeapTuple row);
 
+// The same, the row locked to the end of the transaction. Waits for whoever changes it, and finds
+// what is there then. Who does not hold the lock that the row's state asks for looks at the state
+// before it calls this, or it would wait for a worker's transaction.
+FoundTask lock_task(Relation table, int64 position);
+
 // Inserts the row of an event that has none, unless somebody who may write into the table has put
 // one in its place.
 void put_task(Relation table, const Task& task);
-void change_task(Relation table, const FoundTask& found, const Task& task);
+void change_task(Relation table, const FoundTask& locked, const Task& task);
 void delete_task(Relation table, const FoundTask& found);
 
 // Moves a task on after an attempt that failed at `now`: retryable with the next attempt at

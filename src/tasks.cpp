@@ -57,10 +57,17 @@ int64 take_from_lease(const Consumer& consumer, int64 position) {
   return lease.number;
 }
 
-bool cancel_task(const Consumer& consumer, const FoundTask& found) {
-  if (!can_cancel(found.task.state)) return false;
-  Task task = found.task;
-  if (task.state == TaskState::running && !take_from_lease(consumer, task.position)) return false;
+// A running one is its lease's, whose worker may be settling it; only what is taken out of the
+// lease is ours to lock.
+bool cancel_task(const Consumer& consumer, const Task& found) {
+  if (!can_cancel(found.state)) return false;
+  const bool taken =
+      found.state == TaskState::running && take_from_lease(consumer, found.position) > 0;
+  if (found.state == TaskState::running && !taken) return false;
+  const FoundTask locked = lock_task(consumer.table, found.position);
+  if (!taken && !(locked.row && can_cancel(locked.task.state))) return false;
+  Task task = locked.row ? locked.task : found;
+  if (!locked.row) task.errors = no_errors();  // those went with the row
   cancel_now(task);
   put_task(consumer.table, task);
   return true;
@@ -69,7 +76,7 @@ bool cancel_task(const Consumer& consumer, const FoundTask& found) {
 bool try_cancel(const Consumer& consumer, const StreamRow& row) {
   const int64 position = row.position();
   const FoundTask found = find_task(consumer.table, position);
-  if (found.row) return cancel_task(consumer, found);
+  if (found.row) return cancel_task(consumer, found.task);
   Task task = new_task(position, row.id(), row.subject());
   const int64 lease = take_from_lease(consumer, position);
   if (lease > 0) {
@@ -92,7 +99,9 @@ bool cancel_event(const Consumer& consumer, const StreamRow& row) {
 }
 
 bool resume_event(const Consumer& consumer, const StreamRow& row) {
-  const FoundTask found = find_task(consumer.table, row.position());
+  const FoundTask seen = find_task(consumer.table, row.position());
+  if (!seen.row || !can_resume(seen.task.state)) return false;
+  const FoundTask found = lock_task(consumer.table, row.position());
   if (!found.row || !can_resume(found.task.state)) return false;
   if (is_ahead(read_place(consumer), row.position(), row.txid())) {
     delete_task(consumer.table, found);  // it comes in its turn
