@@ -121,3 +121,34 @@ DROP TABLE hostile_owner_log;
 DROP FUNCTION hostile_owner_true, hostile_owner_note;
 DROP OWNED BY regress_kanthorq_owner;
 DROP ROLE regress_kanthorq_owner;
+
+-- A worker writes what no function of KanthorQ would into its consumer's rows. Whoever looks reads no more
+-- of a state than a valid one has, and no more errors than a row may have.
+SELECT name FROM kanthorq_stream_create('huge');
+SELECT name FROM kanthorq_consumer_create('huge', 'huge');
+ALTER TABLE kanthorq_consumer_huge ALTER state SET STORAGE EXTERNAL;
+SELECT count(kanthorq_publish('huge', 'a.' || n, '')) FROM generate_series(1, 2) AS n;
+SELECT lease FROM kanthorq_pull('huge') LIMIT 1 \gset
+SELECT kanthorq_nack('huge', :lease, retry_in => '0');
+UPDATE kanthorq_consumer_huge SET state = repeat('x', 16000000) WHERE position = 1;
+CREATE FUNCTION blocks_of(query text) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    plan json;
+BEGIN
+    EXECUTE 'EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) ' || query INTO plan;
+    RETURN (plan->0->'Plan'->>'Shared Hit Blocks')::bigint + (plan->0->'Plan'->>'Shared Read Blocks')::bigint;
+END $$;
+SELECT blocks_of('SELECT length(state) FROM kanthorq_consumer_huge') > 1900 AS whole;
+SELECT blocks_of('SELECT * FROM kanthorq_consumers') < 500 AS slice;
+ALTER TABLE kanthorq_consumer_huge ALTER state SET STORAGE EXTENDED;
+UPDATE kanthorq_consumer_huge SET state = repeat('x', 40000000) WHERE position = 2;
+SELECT retryable, discarded, cancelled FROM kanthorq_consumers WHERE name = 'huge';
+SELECT subject, kanthorq_task_state('huge', id) FROM kanthorq_stream_huge;
+UPDATE kanthorq_consumer_huge SET state = 'retryable or longer';
+SELECT retryable, discarded, cancelled FROM kanthorq_consumers WHERE name = 'huge';
+UPDATE kanthorq_consumer_huge SET attempted_error = array_fill(to_jsonb(repeat('x', 150000)), ARRAY[CASE position WHEN 1 THEN 8 ELSE 4 END]);
+SELECT lease FROM kanthorq_pull('huge') LIMIT 1 \gset
+SELECT kanthorq_nack('huge', :lease, error => 'no', retry_in => '0');
+SELECT position, cardinality(attempted_error), attempted_error[cardinality(attempted_error)]->'error' FROM kanthorq_consumer_huge ORDER BY position;
+DROP FUNCTION blocks_of;
+SELECT kanthorq_stream_drop('huge', 'huge');

@@ -10,6 +10,13 @@ namespace {
 constexpr int max_errors = 16;
 constexpr int max_error_characters = 2000;
 
+// Whoever may write into the table may have put more there: with 4 bytes for each character ours
+// come to an eighth of this. More is not read, and goes with the next error.
+constexpr Size max_errors_bytes = 1024 * 1024;
+
+// And no valid state is longer than this.
+constexpr int max_state_bytes = 16;
+
 RowValues row_values(Relation table, const Task& task) {
   RowValues values(table);
   values.set(task_position_column, Int64GetDatum(task.position));
@@ -54,6 +61,7 @@ Datum error_entry(int64 now, int attempt, std::string_view error) {
 }
 
 Datum errors_with(Datum errors, Datum entry) {
+  if (toast_raw_datum_size(errors) > max_errors_bytes) errors = no_errors();
   Datum* values;
   bool* nulls;
   int count;
@@ -102,8 +110,8 @@ FoundTask read_task(Relation table, HeapTuple row) {
   };
   // Whoever may write into the table may have written something else. Taken for one that is to be
   // tried again it stops nobody.
-  if (!parse_task_state(view_of(DatumGetTextPP(value(task_state_column))), task.state))
-    task.state = TaskState::retryable;
+  const text* state = DatumGetTextPSlice(value(task_state_column), 0, max_state_bytes);
+  if (!parse_task_state(view_of(state), task.state)) task.state = TaskState::retryable;
   return {row, task};
 }
 
