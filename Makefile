@@ -63,7 +63,7 @@ REGRESS = create_extension schema validators ids encoding stream adoption regist
 ISOLATION = commit_order create_create create_drop create_rollback define_publish drop_publish \
 	duplicate_error remove_publish skip_repeatable_read skip_skip \
 	late_committer late_prepared ordered_consumer pull_pull pull_definition settle_expiry \
-	cancel_settle ack_pull_cancel publish_pull pull_isolation drop_pull foreign_transaction two_streams publish_where cursor_publish cursor_worker insert_position owner_changes start_at_time ordered_start clean_up
+	cancel_settle ack_pull_cancel publish_pull pull_isolation drop_pull foreign_transaction two_streams publish_where cursor_publish cursor_worker insert_position owner_changes start_at_time ordered_start clean_up trim_drop
 ISOLATION_OPTS = --inputdir=$(srcdir)/tests/isolation --load-extension=kanthorq
 
 srcdir ?= .

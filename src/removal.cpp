@@ -12,10 +12,12 @@
 #include "consumer.hpp"
 #include "datum.hpp"
 #include "fault.hpp"
+#include "lock.hpp"
 #include "registry.hpp"
 #include "scope.hpp"
 #include "shape.hpp"
 #include "stream_table.hpp"
+#include "task_table.hpp"
 #include "test_point.hpp"
 #include "unfinished.hpp"
 #include "worker.hpp"
@@ -96,25 +98,42 @@ uint64 remove_where(Relation table, Snapshot snapshot, const char* condition, Oi
   return removed;
 }
 
+// Opens a consumer of the stream `name` whose name was read from the registry; false where it was
+// dropped since then, or is another stream's by now.
+bool open_listed(Oid schema, std::string_view name, std::string_view consumer_name,
+                 Consumer& consumer) {
+  if (!try_open_consumer(schema, consumer_name, RowExclusiveLock, consumer)) {
+    if (!find_consumer(schema, consumer_name)) return false;
+    // Only its table is gone. That raises an error, unless it was created again just now.
+    consumer = open_consumer(schema, consumer_name, RowExclusiveLock, ACL_NO_RIGHTS);
+  }
+  if (consumer.stream != name) {
+    relation_close(consumer.table, RowExclusiveLock);
+    return false;
+  }
+  lock_relation(RelationGetRelid(consumer.table), RowExclusiveLock);
+  return true;
+}
+
 // The lock on a consumer's table lets it be pulled from, and keeps a seek from making events of its
-// past unfinished again.
+// past unfinished again. It may have to wait, for a drop of the consumer, say.
 void require_finished(Oid schema, const OpenStream& stream, std::string_view name,
                       Snapshot snapshot, std::string_view before_id) {
   for_consumers_of(schema, name, [&](std::string_view consumer_name) {
-    with_consumer(
-        schema, consumer_name, RowExclusiveLock, ACL_NO_RIGHTS, [&](const Consumer& consumer) {
-          require_consumable(stream);
-          if (has_unfinished(consumer, stream, snapshot, before_id))
-            ereport(ERROR,
-                    (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                     errmsg("consumer \"%s\" has not finished all of these events",
-                            cstring_of(consumer_name)),
-                     errdetail(
-                         "It is still to get some event before \"%s\", has one in a lease, or will "
+    Consumer consumer;
+    if (!open_listed(schema, name, consumer_name, consumer)) return;
+    require_task_table(consumer.table);
+    require_consumable(stream);
+    if (has_unfinished(consumer, stream, snapshot, before_id))
+      ereport(ERROR,
+              (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+               errmsg("consumer \"%s\" has not finished all of these events",
+                      cstring_of(consumer_name)),
+               errdetail("It is still to get some event before \"%s\", has one in a lease, or will "
                          "try one again.",
                          clipped(before_id)),
-                     errhint("Wait for it, name an earlier id, or force the removal.")));
-        });
+               errhint("Wait for it, name an earlier id, or force the removal.")));
+    relation_close(consumer.table, NoLock);
   });
 }
 
