@@ -81,14 +81,10 @@ bool is_registered_table(const Consumer& consumer) {
 
 }  // namespace
 
-// Frees what it makes: a pull may look at a hundred thousand rows.
 bool Consumer::wants_metadata(Datum metadata) const {
   if (!metadata_contains) return true;
-  Jsonb* whole = DatumGetJsonbP(metadata);
-  const bool wanted = DatumGetBool(DirectFunctionCall2(jsonb_contains, JsonbPGetDatum(whole),
-                                                       JsonbPGetDatum(metadata_contains)));
-  if (JsonbPGetDatum(whole) != metadata) pfree(whole);
-  return wanted;
+  return DatumGetBool(
+      DirectFunctionCall2(jsonb_contains, metadata, JsonbPGetDatum(metadata_contains)));
 }
 
 HeapTuple find_consumer(Oid schema, std::string_view name) {

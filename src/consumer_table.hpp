@@ -40,6 +40,7 @@ struct Consumer {
   TransactionId version;  // who wrote this definition: another one may differ
 
   bool wants(std::string_view subject) const { return selection.selects(subject); }
+  // Leaves memory behind, so many rows want a RowMemory.
   bool wants_metadata(Datum metadata) const;
 };
 

@@ -18,6 +18,7 @@
 #include "lease.hpp"
 #include "place.hpp"
 #include "result_rows.hpp"
+#include "scope.hpp"
 #include "stream_rows.hpp"
 #include "task.hpp"
 #include "test_point.hpp"
@@ -38,6 +39,7 @@ struct Pull {
   const OpenStream& stream;
   const Batch& batch;
   ResultRows rows;
+  RowMemory memory;
 
   int64 now;
   PlaceInStream place;
@@ -118,11 +120,11 @@ void deliver_expired(Pull& pull) {
     if (!lease.row) return;
     pull.must_be_kept = true;
     for (std::size_t i = 0; i < lease.again.count; i++) {
-      collect_again(pull, lease, lease.again.values[i]);
+      pull.memory.during([&] { collect_again(pull, lease, lease.again.values[i]); });
       KANTHORQ_TEST_POINT("pull_collected_again");
     }
     for (std::size_t i = 0; i < lease.fresh.count; i++) {
-      collect_fresh(pull, lease, lease.fresh.values[i]);
+      pull.memory.during([&] { collect_fresh(pull, lease, lease.fresh.values[i]); });
       KANTHORQ_TEST_POINT("pull_collected");
       CHECK_FOR_INTERRUPTS();
     }
@@ -168,16 +170,23 @@ void deliver_due(Pull& pull) {
              return count < room;
            });
   for (std::size_t i = 0; i < count; i++) {
-    deliver_task(pull, due[i]);
+    pull.memory.during([&] { deliver_task(pull, due[i]); });
     KANTHORQ_TEST_POINT("pull_retried");
     CHECK_FOR_INTERRUPTS();
   }
 }
 
 bool is_wanted(const Pull& pull, const StreamRow& row) {
-  return pull.consumer.wants(row.subject()) &&
-         (!pull.consumer.metadata_contains ||
-          pull.consumer.wants_metadata(row.value(metadata_column)));
+  if (!pull.consumer.wants(row.subject())) return false;
+  return !pull.consumer.metadata_contains || pull.memory.during([&] {
+    return pull.consumer.wants_metadata(row.value(metadata_column));
+  });
+}
+
+// Only such an event has a task row before it was delivered.
+bool is_cancelled(const Pull& pull, int64 position) {
+  return pull.memory.during(
+      [&] { return find_task(pull.consumer.table, position).row != nullptr; });
 }
 
 // An event that was cancelled before it was delivered is passed, and comes should it be resumed
@@ -198,9 +207,8 @@ int64 deliver_owed(Pull& pull, const LateWriter* ended, const OwedRun& run) {
     if (pull.is_full() || pull.has_looked_enough()) return finished = false;
     reached = row.position();
     pull.looked_at++;
-    // A task row is one that was cancelled before it was delivered.
     if (is_owed(ended, run.writers, row.txid(), reached) && is_wanted(pull, row))
-      deliver_unless(find_task(pull.consumer.table, reached).row, pull, row);
+      deliver_unless(is_cancelled(pull, reached), pull, row);
     CHECK_FOR_INTERRUPTS();
     return true;
   });
@@ -320,6 +328,7 @@ Look look(const Consumer& consumer, const OpenStream& stream, const PlaceInStrea
       .stream = stream,
       .batch = batch,
       .rows = ResultRows(batch.result),
+      .memory = RowMemory(),
       .now = now_ms(),
       .place = copy_of(from),
       .ceiling = 0,
@@ -333,6 +342,7 @@ Look look(const Consumer& consumer, const OpenStream& stream, const PlaceInStrea
   };
   run(pull);
   pull.rows.end();
+  pull.memory.end();
   return {pull.place, pull.looked_at, pull.must_be_kept};
 }
 

@@ -11,6 +11,7 @@
 #pragma once
 
 #include "consumer_table.hpp"
+#include "scope.hpp"
 
 namespace kanthorq {
 
@@ -56,7 +57,7 @@ void shrink_lease(const Consumer& consumer, const Lease& lease, Positions fresh,
 void extend_lease(const Consumer& consumer, const Lease& lease, int64 deadline);
 
 // Runs `body(lease)` for each lease in use, as it is committed, in no order, until it returns
-// false. The rows are not locked.
+// false. The rows are not locked. What it is given and what it allocates is gone afterwards.
 template <typename Body>
 void for_leases(const Consumer& consumer, Body body);
 
@@ -90,10 +91,14 @@ void for_slots(Relation table, const Consumer& owner, Body body) {
 template <typename Body>
 void for_leases(const Consumer& consumer, Body body) {
   Relation table = lease_table::open(consumer.schema, AccessShareLock);
+  const RowMemory memory;
   lease_table::for_slots(table, consumer, [&](HeapTuple row) {
-    const Lease lease = lease_table::read(table, heap_copytuple(row));
-    return lease.number == 0 || body(lease);
+    return memory.during([&] {
+      const Lease lease = lease_table::read(table, row);
+      return lease.number == 0 || body(lease);
+    });
   });
+  memory.end();
   table_close(table, AccessShareLock);
 }
 

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <cstring>
 #include <string_view>
+#include <type_traits>
 
 #define PGDLLEXPORT __attribute__((visibility("default")))
 

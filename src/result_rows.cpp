@@ -47,7 +47,8 @@ HeapTuple whole_tuple(const StreamRow& row) {
 // are fewer it does not look at the others.
 ResultRows::ResultRows(ReturnSetInfo* result)
     : store_(result->setResult),
-      slot_(MakeSingleTupleTableSlot(result->setDesc, &TTSOpsMinimalTuple)) {
+      slot_(MakeSingleTupleTableSlot(result->setDesc, &TTSOpsMinimalTuple)),
+      memory_(CurrentMemoryContext) {
   require_result_types(result->setDesc, result_types, result_columns);
 }
 
@@ -55,7 +56,7 @@ MinimalTuple ResultRows::room_for(Size bytes) {
   if (bytes > room_) {
     if (row_) pfree(row_);
     room_ = Max(bytes, Size{1024});
-    row_ = static_cast<MinimalTuple>(palloc(room_));
+    row_ = static_cast<MinimalTuple>(MemoryContextAlloc(memory_, room_));
   }
   return row_;
 }

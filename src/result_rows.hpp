@@ -24,6 +24,7 @@ class ResultRows {
 
   Tuplestorestate* store_;
   TupleTableSlot* slot_;
+  MemoryContext memory_;  // of row_, which is used again for each row
   MinimalTuple row_ = nullptr;
   Size room_ = 0;
 };

@@ -29,4 +29,38 @@ void with_context(MemoryContext context, Body body) {
   MemoryContextSwitchTo(caller);
 }
 
+// Memory for what is needed for one row only, so that many rows take no more than one does. After
+// an error it goes with the memory that was current when it began.
+class RowMemory {
+ public:
+  RowMemory()
+      : context_(
+            AllocSetContextCreate(CurrentMemoryContext, "KanthorQ row", ALLOCSET_DEFAULT_SIZES)) {}
+
+  // Runs `body` for a row and returns what it returns. What it allocated is gone then. It must not
+  // use the same memory once more.
+  template <typename Body>
+  auto during(Body body) const {
+    MemoryContext caller = MemoryContextSwitchTo(context_);
+    if constexpr (std::is_void_v<decltype(body())>) {
+      body();
+      back_to(caller);
+    } else {
+      const auto result = body();
+      back_to(caller);
+      return result;
+    }
+  }
+
+  void end() const { MemoryContextDelete(context_); }
+
+ private:
+  void back_to(MemoryContext caller) const {
+    MemoryContextSwitchTo(caller);
+    MemoryContextReset(context_);
+  }
+
+  MemoryContext context_;
+};
+
 }  // namespace kanthorq

@@ -6,6 +6,7 @@
 #include "array.hpp"
 #include "core/backoff.hpp"
 #include "lease.hpp"
+#include "scope.hpp"
 #include "stream_rows.hpp"
 #include "task.hpp"
 #include "test_point.hpp"
@@ -21,13 +22,18 @@ namespace {
 Positions positions_of(const OpenStream& stream, const Elements& ids) {
   Positions positions{palloc_array_of<int64>(ids.count), 0};
   Snapshot newest = RegisterSnapshot(GetLatestSnapshot());
+  const RowMemory memory;
   for (int i = 0; i < ids.count; i++) {
     const std::string_view id = view_of(DatumGetTextPP(ids.required(i)));
     require_event_id(id, ids.place(i));
     CHECK_FOR_INTERRUPTS();
-    with_event(stream, newest, id,
-               [&](const StreamRow& row) { positions.values[positions.count++] = row.position(); });
+    memory.during([&] {
+      with_event(stream, newest, id, [&](const StreamRow& row) {
+        positions.values[positions.count++] = row.position();
+      });
+    });
   }
+  memory.end();
   UnregisterSnapshot(newest);
   int64* end = positions.values + positions.count;
   std::sort(positions.values, end);
@@ -122,16 +128,18 @@ int64 settle(const Consumer& consumer, const OpenStream& stream, const Lease& le
   const Positions wanted = chosen.all ? Positions{} : positions_of(stream, chosen.ids);
   const Split first = split(lease.fresh, chosen.all ? nullptr : &wanted);
   const Split more = split(lease.again, chosen.all ? nullptr : &wanted);
+  const RowMemory memory;
   for (std::size_t i = 0; i < first.chosen.count; i++) {
-    fresh(first.chosen.values[i]);
+    memory.during([&] { fresh(first.chosen.values[i]); });
     KANTHORQ_TEST_POINT("settle_fresh");
     CHECK_FOR_INTERRUPTS();
   }
   for (std::size_t i = 0; i < more.chosen.count; i++) {
-    again(more.chosen.values[i]);
+    memory.during([&] { again(more.chosen.values[i]); });
     KANTHORQ_TEST_POINT("settle_again");
     CHECK_FOR_INTERRUPTS();
   }
+  memory.end();
   const std::size_t settled = first.chosen.count + more.chosen.count;
   if (settled > 0) shrink_lease(consumer, lease, first.rest, more.rest);
   if (settled > 0 && settled == lease.count()) remember_settled(consumer, lease);

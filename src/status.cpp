@@ -82,8 +82,9 @@ struct TaskCounts {
 
 TaskCounts count_tasks(Relation table) {
   TaskCounts counts;
+  const RowMemory memory;
   for_rows(table, index_on(table, task_position_column), nullptr, 0, [&](HeapTuple row) {
-    const TaskState state = read_task(table, row).task.state;
+    const TaskState state = memory.during([&] { return read_task(table, row).task.state; });
     if (is_due_state(state)) counts.retryable++;
     if (state == TaskState::discarded) counts.discarded++;
     if (state == TaskState::cancelled) counts.cancelled++;
@@ -105,6 +106,7 @@ LeaseCounts count_leases(const Consumer& consumer) {
     if (counts.oldest == 0 || lease.number < counts.oldest) counts.oldest = lease.number;
     return true;
   });
+  memory.end();
   return counts;
 }
 

@@ -16,12 +16,12 @@ namespace kanthorq {
 
 namespace {
 
-// The lease that an event is in, as it is committed; no row where it is in none.
-Lease find_lease_of(const Consumer& consumer, int64 position) {
-  Lease found{};
+// The number of the lease that an event is in, as it is committed; 0 where it is in none.
+int64 find_lease_of(const Consumer& consumer, int64 position) {
+  int64 found = 0;
   for_leases(consumer, [&](const Lease& lease) {
-    if (holds(lease.fresh, position) || holds(lease.again, position)) found = lease;
-    return found.row == nullptr;
+    if (holds(lease.fresh, position) || holds(lease.again, position)) found = lease.number;
+    return found == 0;
   });
   return found;
 }
@@ -48,9 +48,9 @@ void cancel_now(Task& task) {
 // the lease's number, 0 where the worker is settling it at the moment: to wait for that would be to
 // wait for a transaction that may next wait for us, to pull again.
 int64 take_from_lease(const Consumer& consumer, int64 position) {
-  const Lease candidate = find_lease_of(consumer, position);
-  if (!candidate.row) return 0;
-  const Lease lease = lock_lease(consumer, candidate.number, IfLocked::skip);
+  const int64 candidate = find_lease_of(consumer, position);
+  if (candidate == 0) return 0;
+  const Lease lease = lock_lease(consumer, candidate, IfLocked::skip);
   if (!lease.row || !(holds(lease.fresh, position) || holds(lease.again, position))) return 0;
   shrink_lease(consumer, lease, without(lease.fresh, position), without(lease.again, position));
   KANTHORQ_TEST_POINT("cancel_lease");
@@ -137,16 +137,21 @@ Datum change_events(FunctionCallInfo fcinfo, const char* function, Change change
               [&](const Consumer& opened, const OpenStream& stream) {
                 const Consumer consumer = lock_consumer(opened);
                 Snapshot newest = RegisterSnapshot(GetLatestSnapshot());
+                const RowMemory memory;
                 for (int i = 0; i < ids.count; i++) {
-                  bool moved = false;
-                  with_event(stream, newest, view_of(DatumGetTextPP(ids.values[i])),
-                             [&](const StreamRow& row) {
-                               moved = is_wanted(consumer, row) && change(consumer, row);
-                             });
+                  const bool moved = memory.during([&] {
+                    bool is_changed = false;
+                    with_event(stream, newest, view_of(DatumGetTextPP(ids.values[i])),
+                               [&](const StreamRow& row) {
+                                 is_changed = is_wanted(consumer, row) && change(consumer, row);
+                               });
+                    return is_changed;
+                  });
                   if (moved) changed[count++] = ids.values[i];
                   KANTHORQ_TEST_POINT("change_event");
                   CHECK_FOR_INTERRUPTS();
                 }
+                memory.end();
                 UnregisterSnapshot(newest);
               });
   return PointerGetDatum(construct_array(changed, count, TEXTOID, -1, false, TYPALIGN_INT));
@@ -160,7 +165,7 @@ TaskState state_of(const Consumer& consumer, const StreamRow& row) {
   };
   const bool was_ahead = is_still_ahead();
   KANTHORQ_TEST_POINT("state_place");
-  const bool is_leased = find_lease_of(consumer, row.position()).row;
+  const bool is_leased = find_lease_of(consumer, row.position()) > 0;
   KANTHORQ_TEST_POINT("state_lease");
   const FoundTask found = find_task(consumer.table, row.position());
   if (found.row) return found.task.state;

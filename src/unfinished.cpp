@@ -2,6 +2,7 @@
 
 #include "lease.hpp"
 #include "place.hpp"
+#include "scope.hpp"
 #include "stream_rows.hpp"
 #include "task.hpp"
 #include "test_point.hpp"
@@ -15,6 +16,7 @@ struct Question {
   const OpenStream& stream;
   Snapshot snapshot;
   std::string_view before_id;
+  RowMemory memory;
 
   bool concerns(const StreamRow& row) const {
     return row.id() < before_id && consumer.wants(row.subject()) &&
@@ -28,7 +30,7 @@ bool has_task(const Question& asked) {
       compares_text(task_event_id_column, BTLessStrategyNumber, F_TEXT_LT, asked.before_id);
   Relation table = asked.consumer.table;
   for_rows(table, index_on(table, task_event_id_column), &key, 1, [&](HeapTuple row) {
-    const TaskState state = read_task(table, row).task.state;
+    const TaskState state = asked.memory.during([&] { return read_task(table, row).task.state; });
     found = is_due_state(state) || state == TaskState::running;
     CHECK_FOR_INTERRUPTS();
     return !found;
@@ -41,8 +43,10 @@ bool has_leased(const Question& asked) {
   bool found = false;
   for_leases(asked.consumer, [&](const Lease& lease) {
     for (std::size_t i = 0; i < lease.fresh.count && !found; i++)
-      with_position(asked.stream, asked.snapshot, lease.fresh.values[i],
-                    [&](const StreamRow& row) { found = row.id() < asked.before_id; });
+      asked.memory.during([&] {
+        with_position(asked.stream, asked.snapshot, lease.fresh.values[i],
+                      [&](const StreamRow& row) { found = row.id() < asked.before_id; });
+      });
     return !found;
   });
   return found;
@@ -52,8 +56,10 @@ bool has_leased(const Question& asked) {
 bool has_waiting(const Question& asked, int64 after, int64 upto, std::uint64_t txid) {
   bool found = false;
   for_positions(asked.stream, asked.snapshot, after, upto, [&](const StreamRow& row) {
-    found = (txid == 0 || row.txid() == txid) && asked.concerns(row) &&
-            !find_task(asked.consumer.table, row.position()).row;
+    found = asked.memory.during([&] {
+      return (txid == 0 || row.txid() == txid) && asked.concerns(row) &&
+             !find_task(asked.consumer.table, row.position()).row;
+    });
     CHECK_FOR_INTERRUPTS();
     return !found;
   });
@@ -69,10 +75,8 @@ bool has_owed(const Question& asked, const PlaceInStream& place) {
 
 }  // namespace
 
-bool has_unfinished(const Consumer& consumer, const OpenStream& stream, Snapshot snapshot,
-                    std::string_view before_id) {
-  const Question asked = {consumer, stream, snapshot, before_id};
-  const PlaceInStream place = read_place(consumer);
+static bool has_unfinished(const Question& asked) {
+  const PlaceInStream place = read_place(asked.consumer);
   // In the order in which events move on while this looks, so that none slips through: from ahead
   // into a lease, and from there to a task, which it keeps when it is leased again.
   if (has_owed(asked, place) || has_waiting(asked, place.cursor.position, PG_INT64_MAX, 0))
@@ -81,6 +85,14 @@ bool has_unfinished(const Consumer& consumer, const OpenStream& stream, Snapshot
   if (has_leased(asked)) return true;
   KANTHORQ_TEST_POINT("unfinished_leased");
   return has_task(asked);
+}
+
+bool has_unfinished(const Consumer& consumer, const OpenStream& stream, Snapshot snapshot,
+                    std::string_view before_id) {
+  const Question asked = {consumer, stream, snapshot, before_id, RowMemory()};
+  const bool unfinished = has_unfinished(asked);
+  asked.memory.end();
+  return unfinished;
 }
 
 }  // namespace kanthorq
