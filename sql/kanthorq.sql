@@ -490,7 +490,22 @@ SELECT r.name, s."table", r.created_at, s.events, s.bytes, s.last_position, s.ne
        kanthorq_id_time(s.newest_id) AS newest_time, s.open_publishers
 FROM kanthorq_stream_registry r CROSS JOIN LATERAL kanthorq_stream_status(r.name) s;
 COMMENT ON VIEW kanthorq_streams IS
-'the streams: events is the planner''s estimate; newest_id and newest_time need SELECT on the table';
+'the streams; a stream whose table was altered or dropped by hand is left out';
+COMMENT ON COLUMN kanthorq_streams.name IS 'the name of the stream';
+COMMENT ON COLUMN kanthorq_streams."table" IS 'its table';
+COMMENT ON COLUMN kanthorq_streams.created_at IS
+'when the stream was created or adopted, in milliseconds since the epoch';
+COMMENT ON COLUMN kanthorq_streams.events IS
+'about how many events it has: an estimate from the statistics that the server keeps of the table, never more than last_position; null if they do not say';
+COMMENT ON COLUMN kanthorq_streams.bytes IS
+'the size of the table with its indexes and what is stored out of line';
+COMMENT ON COLUMN kanthorq_streams.last_position IS
+'the last position that was handed out, whether an event came of it or not: not a count of events';
+COMMENT ON COLUMN kanthorq_streams.newest_id IS
+'the greatest id; null if there is none, and without SELECT on the table or pg_read_all_stats, or under row security';
+COMMENT ON COLUMN kanthorq_streams.newest_time IS 'the time inside newest_id';
+COMMENT ON COLUMN kanthorq_streams.open_publishers IS
+'how many transactions kanthorq_horizon() shows';
 GRANT SELECT ON kanthorq_streams TO PUBLIC;
 
 CREATE FUNCTION kanthorq_consumer_status(name text)
@@ -505,7 +520,21 @@ SELECT r.name, r.stream_name AS stream, s.cursor, s.lag, s.lag_time, s.running, 
        s.discarded, s.cancelled, s.oldest_lease
 FROM kanthorq_consumer_registry r CROSS JOIN LATERAL kanthorq_consumer_status(r.name) s;
 COMMENT ON VIEW kanthorq_consumers IS
-'the consumers: lag counts the positions from the cursor to the last one handed out, lag_time is the age by created_at of the first event behind the cursor, the consumer''s or not (null without SELECT on the stream), retryable counts resumed events, too, oldest_lease is when the oldest open lease was pulled';
+'the consumers; a consumer is left out if its table or its stream''s was altered or dropped by hand';
+COMMENT ON COLUMN kanthorq_consumers.name IS 'the name of the consumer';
+COMMENT ON COLUMN kanthorq_consumers.stream IS 'the stream it consumes';
+COMMENT ON COLUMN kanthorq_consumers.cursor IS 'the position up to which it has looked';
+COMMENT ON COLUMN kanthorq_consumers.lag IS
+'how many positions there are after the cursor up to the last one that was handed out: not a count of events, as some may be for other consumers, removed or rolled back';
+COMMENT ON COLUMN kanthorq_consumers.lag_time IS
+'the age, by created_at, of the first event after the cursor, whether it is for this consumer or not; null if there is none, and without SELECT on the stream''s table or pg_read_all_stats, or under row security';
+COMMENT ON COLUMN kanthorq_consumers.running IS 'how many events are in leases';
+COMMENT ON COLUMN kanthorq_consumers.retryable IS
+'how many events wait for a retry or were resumed';
+COMMENT ON COLUMN kanthorq_consumers.discarded IS
+'how many events failed in all their attempts';
+COMMENT ON COLUMN kanthorq_consumers.cancelled IS 'how many events were cancelled';
+COMMENT ON COLUMN kanthorq_consumers.oldest_lease IS 'when the oldest open lease was pulled';
 GRANT SELECT ON kanthorq_consumers TO PUBLIC;
 
 -- What stream tables refer to; not for callers

@@ -24,6 +24,36 @@ SELECT pg_temp.publish('views', '6');
 ANALYZE kanthorq_stream_views;
 SELECT name, events, last_position, newest_id, newest_time, open_publishers FROM kanthorq_streams ORDER BY name;
 SELECT bytes = pg_total_relation_size("table") AS of_the_table FROM kanthorq_streams;
+-- The number of events is an estimate: null if nothing says it, and never more than positions were handed out. It
+-- is there after a load and after a trim, before VACUUM or ANALYZE has seen the table, as soon as the server
+-- has counted what the session did.
+SELECT name FROM kanthorq_stream_create('estimated');
+SELECT events, last_position FROM kanthorq_streams WHERE name = 'estimated';
+SET track_counts = off;
+SELECT count(kanthorq_publish('estimated', 'event', '')) FROM generate_series(1, 100);
+SELECT events, last_position FROM kanthorq_streams WHERE name = 'estimated';
+RESET track_counts;
+SELECT kanthorq_stream_drop('estimated', 'estimated');
+SELECT name FROM kanthorq_stream_create('estimated');
+ALTER TABLE kanthorq_stream_estimated SET (autovacuum_enabled = off);
+INSERT INTO kanthorq_stream_estimated (subject, body) SELECT 'event', '' FROM generate_series(1, 1000);
+SELECT kanthorq_publish('estimated', 'event', '', id => '7ZZZZZZZZZZZZZZZZZZZZZZZZZ') IS NOT NULL AS published;
+SELECT pg_stat_force_next_flush();
+SELECT events, last_position FROM kanthorq_streams WHERE name = 'estimated';
+SELECT kanthorq_stream_trim('estimated', max(id), 'estimated') FROM kanthorq_stream_estimated;
+SELECT pg_stat_force_next_flush();
+SELECT events, last_position FROM kanthorq_streams WHERE name = 'estimated';
+-- Without what the server has counted it is the planner's, if there was an ANALYZE or VACUUM.
+SELECT pg_stat_reset_single_table_counters('kanthorq_stream_estimated'::regclass);
+SELECT events FROM kanthorq_streams WHERE name = 'estimated';
+ANALYZE kanthorq_stream_estimated;
+SELECT events FROM kanthorq_streams WHERE name = 'estimated';
+SELECT pg_stat_reset_single_table_counters('kanthorq_stream_estimated'::regclass);
+SELECT events FROM kanthorq_streams WHERE name = 'estimated';
+VACUUM kanthorq_stream_estimated;
+SELECT pg_stat_reset_single_table_counters('kanthorq_stream_estimated'::regclass);
+SELECT events FROM kanthorq_streams WHERE name = 'estimated';
+SELECT kanthorq_stream_drop('estimated', 'estimated');
 -- Positions that were rolled back have been handed out; who is publishing is counted.
 BEGIN;
 SELECT pg_temp.publish('views', '7');
@@ -62,6 +92,9 @@ SELECT cursor, lag, running, retryable, discarded, cancelled, oldest_lease FROM 
 WHERE name = 'views';
 SELECT count(*) FROM kanthorq_pull('views');
 SELECT cursor, lag, lag_time, running FROM kanthorq_consumers WHERE name = 'views';
+-- What is shown is said: positions are no events.
+SELECT attname, col_description(attrelid, attnum) FROM pg_attribute
+WHERE attrelid = 'kanthorq_consumers'::regclass AND attname IN ('lag', 'lag_time');
 -- The age of the oldest event that was not delivered yet.
 SELECT kanthorq_publish('views', 'event', '') IS NOT NULL AS published;
 SELECT lag, lag_time BETWEEN interval '0' AND interval '1 minute' AS is_new FROM kanthorq_consumers
@@ -79,6 +112,29 @@ SELECT count(*) FROM kanthorq_horizon('views');
 \echo :LAST_ERROR_SQLSTATE
 RESET ROLE;
 DROP ROLE regress_kanthorq_nobody;
+-- A role that monitors sees that, and on the horizon who publishes, but no event; nor what row security hides.
+CREATE ROLE regress_kanthorq_monitor IN ROLE pg_monitor;
+BEGIN;
+SELECT kanthorq_publish('views', 'event', '') IS NOT NULL AS published;
+SET LOCAL ROLE regress_kanthorq_monitor;
+SELECT name, newest_id IS NOT NULL AS newest_id, newest_time IS NOT NULL AS newest_time, open_publishers FROM kanthorq_streams ORDER BY name;
+SELECT name, lag, lag_time >= interval '0' AS lag_time FROM kanthorq_consumers ORDER BY name;
+SELECT pid = pg_backend_pid() AS own_pid, txid = pg_current_xact_id() AS own_txid FROM kanthorq_horizon('views');
+ROLLBACK;
+SET ROLE regress_kanthorq_monitor;
+\set VERBOSITY terse
+SELECT count(*) FROM kanthorq_events('views');
+SELECT count(*) FROM kanthorq_pull('views');
+\set VERBOSITY default
+RESET ROLE;
+BEGIN;
+ALTER TABLE kanthorq_stream_views ENABLE ROW LEVEL SECURITY;
+SET LOCAL ROLE regress_kanthorq_monitor;
+SELECT name, newest_id, newest_time FROM kanthorq_streams ORDER BY name;
+SELECT name, lag, lag_time FROM kanthorq_consumers ORDER BY name;
+SELECT count(*) FROM kanthorq_horizon('views');
+ROLLBACK;
+DROP ROLE regress_kanthorq_monitor;
 
 -- Nor does an owner who alters a table, or writes into it what is no id, time or state, keep anybody from
 -- seeing the other streams and consumers.
@@ -134,6 +190,56 @@ BEGIN;
 SELECT count(*) FROM kanthorq_streams, kanthorq_consumers;
 SELECT relation::regclass, mode FROM pg_locks
 WHERE pid = pg_backend_pid() AND relation::regclass::text ~* 'kanthorq_(stream|consumer)_"?views';
+ROLLBACK;
+
+-- Nor does who looks at a table that is no stream's or consumer's any more.
+CREATE FUNCTION pg_temp.locks_of_looking() RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM FROM kanthorq_streams;
+    PERFORM FROM kanthorq_consumers;
+    PERFORM FROM kanthorq_horizon('Views_other');
+    RETURN (
+        SELECT coalesce(string_agg(relation::regclass || ' ' || mode, ', '), 'none') FROM pg_locks
+        WHERE pid = pg_backend_pid() AND locktype = 'relation'
+            AND relation::regclass::text ~* 'views|moved');
+END $$;
+SELECT pg_temp.locks_of_looking();
+SELECT name FROM kanthorq_consumer_create('views_altered', 'views');
+ALTER TABLE kanthorq_consumer_views_altered ADD extra text;
+SELECT pg_temp.locks_of_looking();
+ALTER TABLE kanthorq_consumer_views_altered RENAME TO moved;
+SELECT pg_temp.locks_of_looking();
+CREATE VIEW kanthorq_consumer_views_altered AS SELECT 1 AS one;
+SELECT pg_temp.locks_of_looking();
+DROP VIEW kanthorq_consumer_views_altered;
+ALTER TABLE moved RENAME TO kanthorq_consumer_views_altered;
+SELECT kanthorq_consumer_drop('views_altered', 'views_altered');
+ALTER TABLE kanthorq_stream_views RENAME subject TO title;
+SELECT pg_temp.locks_of_looking();
+ALTER TABLE kanthorq_stream_views RENAME title TO subject;
+ALTER TABLE kanthorq_stream_views RENAME TO moved;
+SELECT pg_temp.locks_of_looking();
+CREATE FOREIGN DATA WRAPPER regress_kanthorq_nowhere;
+CREATE SERVER regress_kanthorq_nowhere FOREIGN DATA WRAPPER regress_kanthorq_nowhere;
+CREATE FOREIGN TABLE kanthorq_stream_views () SERVER regress_kanthorq_nowhere;
+SELECT pg_temp.locks_of_looking();
+DROP FOREIGN DATA WRAPPER regress_kanthorq_nowhere CASCADE;
+ALTER TABLE moved RENAME TO kanthorq_stream_views;
+SELECT name FROM kanthorq_streams ORDER BY name;
+-- A table that is there without being registered.
+CREATE TABLE kanthorq_consumer_unregistered ();
+CREATE TABLE kanthorq_stream_unregistered ();
+BEGIN;
+SELECT count(*) FROM kanthorq_consumer_status('unregistered');
+SELECT count(*) FROM kanthorq_stream_status('unregistered');
+SELECT relation::regclass, mode FROM pg_locks
+WHERE pid = pg_backend_pid() AND relation::regclass::text LIKE '%unregistered';
+ROLLBACK;
+DROP TABLE kanthorq_consumer_unregistered, kanthorq_stream_unregistered;
+-- Somebody who works keeps theirs.
+BEGIN;
+SELECT count(*) FROM kanthorq_pull('views_new');
+SELECT pg_temp.locks_of_looking() ~ 'kanthorq_consumer_views_new RowExclusiveLock' AS keeps_lock;
 ROLLBACK;
 
 -- A table that was dropped by hand does not keep the others from being seen.

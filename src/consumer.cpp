@@ -203,6 +203,7 @@ void begin_order(const Consumer& consumer) {
 }  // namespace
 
 bool drop_consumer(Oid schema, std::string_view name) {
+  if (!find_consumer(schema, name)) return false;
   // Also before the lock, which is not for everybody.
   require_name_ownership(schema, Kind::consumer, name);
   lock_consumer_name(schema, name);

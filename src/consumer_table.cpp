@@ -99,12 +99,16 @@ bool try_open_consumer(Oid schema, std::string_view name, LOCKMODE lock, Consume
   TableName mapped = table_name(consumer_table_prefix, name);
   const Oid oid = RangeVarGetRelid(
       makeRangeVar(get_namespace_name(schema), mapped.bytes.data(), -1), lock, true);
-  HeapTuple row = OidIsValid(oid) ? find_consumer(schema, name) : nullptr;
-  if (!row) return false;
+  if (!OidIsValid(oid)) return false;
+  HeapTuple row = find_consumer(schema, name);
+  if (!row) {
+    UnlockRelationOid(oid, lock);  // whoever only looks keeps no lock on it
+    return false;
+  }
   consumer = read_definition(schema, row);
   consumer.table = relation_open(oid, NoLock);  // whatever has the name
   if (is_registered_table(consumer)) return true;
-  relation_close(consumer.table, NoLock);
+  relation_close(consumer.table, lock);
   return false;
 }
 

@@ -21,6 +21,10 @@ void lock_relation(Oid relation, LOCKMODE mode) {
   as_transaction([&] { LockRelationOid(relation, mode); });
 }
 
+void unlock_relation(Oid relation, LOCKMODE mode) {
+  as_transaction([&] { UnlockRelationOid(relation, mode); });
+}
+
 Relation open_locked(Oid table, LOCKMODE mode) {
   lock_relation(table, mode);
   return table_open(table, NoLock);

@@ -14,6 +14,9 @@ namespace kanthorq {
 // Locks the relation. If its lock was taken by the server already, this one is added to it.
 void lock_relation(Oid relation, LOCKMODE mode);
 
+// Gives back what lock_relation() took in the same subtransaction.
+void unlock_relation(Oid relation, LOCKMODE mode);
+
 // Locks and opens one of our own tables; the caller closes it with NoLock.
 Relation open_locked(Oid table, LOCKMODE mode);
 

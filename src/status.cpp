@@ -4,6 +4,7 @@
 #include "core/name.hpp"
 #include "fault.hpp"
 #include "lease.hpp"
+#include "lock.hpp"
 #include "place.hpp"
 #include "query.hpp"
 #include "scope.hpp"
@@ -26,15 +27,22 @@ Datum writers_array(const OpenWriters& writers) {
                                          sizeof(uint64), true, TYPALIGN_DOUBLE));
 }
 
-bool may_read(Relation table) {
-  return pg_class_aclcheck(RelationGetRelid(table), GetUserId(), ACL_SELECT) == ACLCHECK_OK &&
-         check_enable_rls(RelationGetRelid(table), InvalidOid, true) != RLS_ENABLED;
+// Monitoring roles are members of pg_monitor, and so of pg_read_all_stats. They see what is shown
+// of a stream without a grant on its table.
+bool may_monitor() { return has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS); }
+
+bool may_see_events(Relation table) {
+  const Oid relation = RelationGetRelid(table);
+  return (may_monitor() || pg_class_aclcheck(relation, GetUserId(), ACL_SELECT) == ACLCHECK_OK) &&
+         check_enable_rls(relation, InvalidOid, true) != RLS_ENABLED;
 }
 
 // A standby has no contents of what is unlogged.
 bool is_here(const OpenStream& stream) {
   return !RecoveryInProgress() || RelationIsPermanent(stream.relation);
 }
+
+NullableDatum bigint(int64 value) { return {Int64GetDatum(value), false}; }
 
 // The greatest id, by one step from the end of the primary key's index; null without one, and where
 // the owner wrote something else there.
@@ -56,6 +64,46 @@ NullableDatum newest_id(Relation table) {
   return newest;
 }
 
+// What the server has counted of a table. The counts begin anew after a crash, a reset, and on a
+// server that was a standby, where nothing is counted.
+int64 counted(PGFunction statistic, Relation table) {
+  return DatumGetInt64(DirectFunctionCall1(statistic, ObjectIdGetDatum(RelationGetRelid(table))));
+}
+
+// Do they say how many rows there are? They do since a VACUUM or ANALYZE has set them. Before, each
+// event that was not counted took a position all the same: so many rows may be missing at most, and
+// a tenth is little enough for an estimate.
+bool counts_all_rows(const OpenStream& stream) {
+  if (RecoveryInProgress()) return false;
+  for (const PGFunction sets_counts : {pg_stat_get_vacuum_count, pg_stat_get_autovacuum_count,
+                                       pg_stat_get_analyze_count, pg_stat_get_autoanalyze_count})
+    if (counted(sets_counts, stream.relation) > 0) return true;
+  if (!is_consumable(stream)) return false;
+  const int64 missed = last_position(stream.position_sequence) -
+                       counted(pg_stat_get_tuples_inserted, stream.relation);
+  return missed <= counted(pg_stat_get_live_tuples, stream.relation) / 10;
+}
+
+// As the planner does it: as many rows a page as the last VACUUM or ANALYZE has found. Negative if
+// there was none.
+int64 planned_rows(Relation table, BlockNumber pages) {
+  const float4 rows = table->rd_rel->reltuples;
+  const int32 of_pages = table->rd_rel->relpages;
+  if (rows < 0 || of_pages <= 0) return -1;
+  return static_cast<int64>(static_cast<double>(rows) / of_pages * pages);
+}
+
+// Never more than positions were handed out, as each event has its own. Null if nothing is known.
+NullableDatum estimated_events(const OpenStream& stream) {
+  const BlockNumber pages = RelationGetNumberOfBlocks(stream.relation);
+  if (pages == 0) return bigint(0);
+  int64 rows = counts_all_rows(stream) ? counted(pg_stat_get_live_tuples, stream.relation)
+                                       : planned_rows(stream.relation, pages);
+  if (rows < 0) return {0, true};
+  if (is_consumable(stream)) rows = Min(rows, last_position(stream.position_sequence));
+  return bigint(rows);
+}
+
 // Adds a row of fields of these types to the function's result, which another version of the
 // extension may have declared with fewer columns, or with more, which are null then.
 void put_row(FunctionCallInfo fcinfo, const Oid* types, const NullableDatum* fields, int count) {
@@ -71,8 +119,6 @@ void put_row(FunctionCallInfo fcinfo, const Oid* types, const NullableDatum* fie
   }
   tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
 }
-
-NullableDatum bigint(int64 value) { return {Int64GetDatum(value), false}; }
 
 struct TaskCounts {
   int64 retryable = 0;
@@ -91,6 +137,7 @@ TaskCounts count_tasks(Relation table) {
     CHECK_FOR_INTERRUPTS();
     return true;
   });
+  memory.end();
   return counts;
 }
 
@@ -106,13 +153,12 @@ LeaseCounts count_leases(const Consumer& consumer) {
     if (counts.oldest == 0 || lease.number < counts.oldest) counts.oldest = lease.number;
     return true;
   });
-  memory.end();
   return counts;
 }
 
 NullableDatum lag_time(const OpenStream& stream, int64 cursor, int64 last) {
   NullableDatum age{0, true};
-  if (!may_read(stream.relation)) return age;
+  if (!may_see_events(stream.relation)) return age;
   Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
   for_positions(stream, snapshot, cursor, last, [&](const StreamRow& row) {
     auto* interval = static_cast<Interval*>(palloc0(sizeof(Interval)));
@@ -162,26 +208,27 @@ using namespace kanthorq;
 KANTHORQ_FUNCTION(kanthorq_horizon) {
   require_argument(fcinfo, 0, "stream");
   InitMaterializedSRF(fcinfo, 0);
-  with_stream(own_schema(fcinfo), text_argument(fcinfo, 0), AccessShareLock,
-              [&](const OpenStream& stream) {
-                require_readable(stream);
-                const Datum writers = writers_array(open_writers(stream.relation));
-                with_spi([&] {
-                  ReadQuery query;
-                  query.add(
-                      "SELECT a.pid, p.gid, w.txid,"
-                      " COALESCE(a.xact_start, p.prepared), a.application_name, a.query"
-                      " FROM pg_catalog.unnest(",
-                      XID8ARRAYOID, writers,
-                      ") AS w(txid)"
-                      " LEFT JOIN pg_catalog.pg_stat_activity AS a"
-                      " ON a.backend_xid OPERATOR(pg_catalog.=) pg_catalog.xid(w.txid)"
-                      " LEFT JOIN pg_catalog.pg_prepared_xacts AS p"
-                      " ON p.transaction OPERATOR(pg_catalog.=) pg_catalog.xid(w.txid)"
-                      " ORDER BY w.txid");
-                  query.run_into(reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo));
-                });
-              });
+  const OpenStream stream =
+      open_stream(own_schema(fcinfo), text_argument(fcinfo, 0), AccessShareLock);
+  if (!may_monitor()) require_readable(stream);
+  const Datum writers = writers_array(open_writers(stream.relation));
+  unlock_relation(RelationGetRelid(stream.relation), AccessShareLock);
+  table_close(stream.relation, AccessShareLock);
+  with_spi([&] {
+    ReadQuery query;
+    query.add(
+        "SELECT a.pid, p.gid, w.txid,"
+        " COALESCE(a.xact_start, p.prepared), a.application_name, a.query"
+        " FROM pg_catalog.unnest(",
+        XID8ARRAYOID, writers,
+        ") AS w(txid)"
+        " LEFT JOIN pg_catalog.pg_stat_activity AS a"
+        " ON a.backend_xid OPERATOR(pg_catalog.=) pg_catalog.xid(w.txid)"
+        " LEFT JOIN pg_catalog.pg_prepared_xacts AS p"
+        " ON p.transaction OPERATOR(pg_catalog.=) pg_catalog.xid(w.txid)"
+        " ORDER BY w.txid");
+    query.run_into(reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo));
+  });
   return Datum{0};
 }
 
@@ -198,14 +245,13 @@ KANTHORQ_FUNCTION(kanthorq_stream_status) {
     return Datum{0};
   }
   const Datum relation = ObjectIdGetDatum(RelationGetRelid(stream.relation));
-  const float4 estimate = stream.relation->rd_rel->reltuples;
   const NullableDatum fields[] = {
       {relation, false},
-      bigint(estimate < 0 ? 0 : static_cast<int64>(estimate)),
+      estimated_events(stream),
       {DirectFunctionCall1(pg_total_relation_size, relation), false},
       OidIsValid(stream.position_sequence) ? bigint(last_position(stream.position_sequence))
                                            : NullableDatum{0, true},
-      may_read(stream.relation) ? newest_id(stream.relation) : NullableDatum{0, true},
+      may_see_events(stream.relation) ? newest_id(stream.relation) : NullableDatum{0, true},
       {Int32GetDatum(static_cast<int32>(open_writers(stream.relation).count)), false},
   };
   constexpr Oid types[] = {REGCLASSOID, INT8OID, INT8OID, INT8OID, TEXTOID, INT4OID};

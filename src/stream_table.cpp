@@ -81,7 +81,7 @@ bool try_open_stream(Oid schema, std::string_view name, LOCKMODE lock, OpenStrea
   Relation table = relation_open(oid, NoLock);  // whatever has the name
   const KnownTable& known = knowledge_of(table, schema, name);
   stream = {table, known.plain, known.position_sequence, known.position_index};
-  if (!known.intact) relation_close(table, NoLock);
+  if (!known.intact) relation_close(table, lock);  // whoever only looks keeps no lock on it
   return known.intact;
 }
 

@@ -30,9 +30,9 @@ SELECT isnt_empty(
 SELECT is_empty(
     $$SELECT what, attname FROM member JOIN pg_class ON pg_class.oid = objid
       JOIN pg_attribute ON attrelid = objid
-      WHERE classid = 'pg_class'::regclass AND relkind = 'r' AND attnum > 0 AND NOT attisdropped
-        AND coalesce(col_description(attrelid, attnum), '') !~ '\S'$$,
-    'every column of every table of the extension has a comment');
+      WHERE classid = 'pg_class'::regclass AND relkind IN ('r', 'v') AND attnum > 0
+        AND NOT attisdropped AND coalesce(col_description(attrelid, attnum), '') !~ '\S'$$,
+    'every column of every table and view of the extension has a comment');
 SELECT set_eq(
     $$SELECT what FROM member WHERE classid = 'pg_class'::regclass AND comment ~ '\S'$$,
     ARRAY['table kanthorq_stream_registry', 'table kanthorq_consumer_registry',

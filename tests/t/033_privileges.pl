@@ -27,6 +27,7 @@ $node->safe_psql('postgres', q{
     CREATE ROLE nobody;
     CREATE ROLE member NOINHERIT IN ROLE stream_owner, consumer_owner, publisher, worker, reader;
     CREATE ROLE limited IN ROLE publisher, worker, reader;
+    CREATE ROLE monitor IN ROLE pg_monitor;
     CREATE SCHEMA kq AUTHORIZATION extension_owner;
     ALTER DATABASE postgres SET search_path = kq;
     ALTER DATABASE postgres SET client_min_messages = warning;
@@ -72,7 +73,7 @@ $node->safe_psql('postgres', q{
     END $$});
 
 my @roles = qw(superuser extension_owner creator stream_owner consumer_owner publisher worker reader nobody
-    member limited);
+    member limited monitor);
 
 # What is tried: the object, as the catalog names it; what is done, where that needs to be said; statements.
 my $id = '00000000000000000000000001';
@@ -235,6 +236,14 @@ my @members = split /\n/, $node->safe_psql('postgres', q{
                           FROM pg_type WHERE typname = 'kanthorq_start')});
 is(join("\n", grep { !$covered{$_} } @members), '', 'each function, table and view of the extension is tried');
 cmp_ok(scalar @members, '>', 40, 'and there are some');
+
+# Row security is not bypassed for a role that monitors. Who publishes is no row of the table.
+$node->safe_psql('postgres', 'ALTER TABLE kanthorq_stream_orders ENABLE ROW LEVEL SECURITY');
+is($node->safe_psql('postgres', q{
+        SET ROLE monitor;
+        SELECT newest_id IS NULL AND newest_time IS NULL FROM kanthorq_streams WHERE name = 'orders';
+        SELECT lag_time IS NULL FROM kanthorq_consumers;
+        SELECT count(*) FROM kanthorq_horizon('orders')}), "t\nt\n0", 'what row security hides is not shown');
 
 # All that was tried was refused or undone.
 is($node->safe_psql('postgres', q{SELECT cursor, running, cancelled FROM kanthorq_consumers}), '2|2|1',
