@@ -467,7 +467,7 @@ COMMENT ON FUNCTION kanthorq_tasks(text, text, integer) IS
 CREATE PROCEDURE kanthorq_wait(consumer text, timeout interval DEFAULT '30 seconds')
     AS 'MODULE_PATHNAME' LANGUAGE C;
 COMMENT ON PROCEDURE kanthorq_wait(text, interval) IS
-'returns when a pull has something to look at, or after timeout; holds no snapshot and no transaction id meanwhile; not in a transaction block (25001)';
+'returns when a pull has something to look at, or after timeout; holds no snapshot and no transaction id meanwhile; must be called on its own, as it commits (25001)';
 
 CREATE FUNCTION kanthorq_horizon(stream text)
     RETURNS TABLE (pid integer, gid text, txid xid8, since timestamptz, application_name text,

@@ -55,7 +55,8 @@ SELECT count(*) FROM kanthorq_pull('wait', wait => '10 ms');
 COMMIT;
 SELECT right(id, 1) AS id, attempt FROM kanthorq_pull('wait', wait => '1 day');
 
--- In a transaction block, a function or a DO block it is refused.
+-- It commits, so it is refused where that would commit somebody's work: in a transaction block, a function, a
+-- procedure, a DO block or a statement among others.
 BEGIN;
 CALL kanthorq_wait('wait', '1 day');
 \echo :LAST_ERROR_SQLSTATE
@@ -66,6 +67,45 @@ BEGIN
 END $$;
 SELECT pg_temp.waits();
 \echo :LAST_ERROR_SQLSTATE
+CREATE TEMPORARY TABLE work (what text);
+CREATE PROCEDURE pg_temp.works_and_waits() LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO work VALUES ('of a procedure');
+    CALL kanthorq_wait('wait', '0');
+END $$;
+CALL pg_temp.works_and_waits();
+\echo :LAST_ERROR_SQLSTATE
+CREATE PROCEDURE pg_temp.calls_it() LANGUAGE plpgsql AS $$
+BEGIN
+    CALL pg_temp.works_and_waits();
+END $$;
+CALL pg_temp.calls_it();
+\echo :LAST_ERROR_SQLSTATE
+CREATE PROCEDURE pg_temp.works_and_waits_in_sql() LANGUAGE sql AS $$
+    INSERT INTO work VALUES ('of a procedure in SQL');
+    CALL kanthorq_wait('wait', '0');
+$$;
+CALL pg_temp.works_and_waits_in_sql();
+\echo :LAST_ERROR_SQLSTATE
+DO $$
+BEGIN
+    INSERT INTO work VALUES ('of a DO block');
+    CALL kanthorq_wait('wait', '0');
+END $$;
+\echo :LAST_ERROR_SQLSTATE
+DO $$
+BEGIN
+    INSERT INTO work VALUES ('of a DO block that catches it');
+    BEGIN
+        CALL kanthorq_wait('wait', '0');
+    EXCEPTION WHEN active_sql_transaction THEN
+        RAISE NOTICE '%', SQLERRM;
+    END;
+    ROLLBACK;
+END $$;
+INSERT INTO work VALUES ('of a statement before it') \; CALL kanthorq_wait('wait', '0');
+\echo :LAST_ERROR_SQLSTATE
+SELECT * FROM work;
 CALL kanthorq_wait('wait', '0');
 
 -- statement_timeout ends both, and the session goes on.

@@ -82,15 +82,23 @@ Outlook look(Oid schema, std::string_view name) {
   return outlook;
 }
 
-void require_no_transaction_block(FunctionCallInfo fcinfo) {
+// Is there anything in the transaction that a commit of ours would commit? The server knows it of
+// transaction blocks and functions. A procedure and a DO block may commit, but what they have done
+// is theirs to commit, as are the statements before this one in a pipeline.
+bool has_other_work(FunctionCallInfo fcinfo) {
   const bool atomic = !fcinfo->context || !IsA(fcinfo->context, CallContext) ||
                       castNode(CallContext, fcinfo->context)->atomic;
-  if (atomic)
+  return atomic || SPI_inside_nonatomic_context() || (MyXactFlags & XACT_FLAGS_PIPELINING) != 0;
+}
+
+void require_own_transaction(FunctionCallInfo fcinfo) {
+  if (has_other_work(fcinfo))
     ereport(ERROR,
             (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-             errmsg("kanthorq_wait() cannot run inside a transaction block"),
-             errdetail("It waits with no snapshot, so that vacuum is not held back."),
-             errhint("Call it on its own, or use the argument \"wait\" of kanthorq_pull().")));
+             errmsg("kanthorq_wait() must be called on its own"),
+             errdetail("It commits, to wait with no snapshot, so it can't run in a transaction "
+                       "block, a function, a procedure, a DO block or a pipeline."),
+             errhint("Call it with autocommit, or use the argument \"wait\" of kanthorq_pull().")));
 }
 
 }  // namespace
@@ -105,7 +113,7 @@ KANTHORQ_FUNCTION(kanthorq_wait) {
   require_argument(fcinfo, 0, "consumer");
   require_argument(fcinfo, 1, "timeout");
   PreventCommandDuringRecovery("kanthorq_wait()");  // there is nothing to pull on a standby
-  require_no_transaction_block(fcinfo);
+  require_own_transaction(fcinfo);
   const Oid schema = own_schema(fcinfo);
   MemoryContext caller = CurrentMemoryContext;
   const std::string_view name = text_argument(fcinfo, 0);

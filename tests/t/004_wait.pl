@@ -56,6 +56,28 @@ like(ask($session, q{SELECT count(*) FROM kanthorq_pull('worker', wait => '10 mi
     qr/statement timeout/, 'and the wait of a pull');
 ask($session, 'RESET statement_timeout;');
 
+# It commits nobody's work. psql sends what one -c has as one statement, which is one transaction.
+my (undef, undef, $error) = $node->psql('postgres',
+    q{CREATE TABLE work (what text); CALL kanthorq_wait('worker', '0')}, extra_params => ['--single-transaction']);
+like($error, qr/must be called on its own/, 'it is refused in a transaction of several statements');
+my @pipeline = ('python3', '-c', <<'PYTHON', $node->connstr('postgres'));
+import sys
+import psycopg
+
+with psycopg.connect(sys.argv[1], autocommit=True) as connection:
+    try:
+        with connection.pipeline():
+            connection.execute("CREATE TABLE work (what text)")
+            connection.execute("CALL kanthorq_wait('worker', '0')")
+            connection.execute("SELECT 1")
+    except psycopg.Error as error:
+        print(error.sqlstate)
+PYTHON
+my ($state, $complaint) = ('', '');
+IPC::Run::run(\@pipeline, '<', '/dev/null', '>', \$state, '2>', \$complaint);
+is("$state$complaint", "25001\n", 'and in a pipeline');
+is($node->safe_psql('postgres', q{SELECT to_regclass('work') IS NULL}), 't', 'neither commits what came before it');
+
 # An expired lease that somebody is settling is nothing to pull, so it ends no wait.
 my $settling = open_session($node);
 $node->safe_psql('postgres', q{SELECT kanthorq_publish('orders', 'order.created', '')});
