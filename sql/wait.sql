@@ -1,8 +1,9 @@
 -- Waiting for something to pull, within a pull and with CALL kanthorq_wait().
 
 \set SHOW_CONTEXT never
--- A wait that nothing ends is an error, and not a test without an end.
-SET statement_timeout = '3 min';
+-- A wait that nothing ends does so before this, and the last test tells that it took too long.
+SET statement_timeout = '10 min';
+CREATE TEMPORARY TABLE whole AS SELECT clock_timestamp() AS started;
 -- Did it take at least so long since the clock was started? No test asks for at most.
 -- (The last millisecond may be cut, for times are whole ones.)
 CREATE TEMPORARY TABLE clock AS SELECT clock_timestamp() AS started;
@@ -108,13 +109,30 @@ INSERT INTO work VALUES ('of a statement before it') \; CALL kanthorq_wait('wait
 SELECT * FROM work;
 CALL kanthorq_wait('wait', '0');
 
--- statement_timeout ends both, and the session goes on.
-SET statement_timeout = '50 ms';
+-- Both end before statement_timeout would end them.
+SET statement_timeout = '2 s';
 CALL kanthorq_wait('wait', '1 day');
-\echo :LAST_ERROR_SQLSTATE
 SELECT count(*) FROM kanthorq_pull('wait', wait => '1 day');
-\echo :LAST_ERROR_SQLSTATE
-RESET statement_timeout;
+SET statement_timeout = '10 min';
+-- Likewise a pull and transaction_timeout, where there is one. kanthorq_wait() is many transactions, each shorter.
+\set long '10 ms'
+SELECT current_setting('server_version_num')::integer >= 170000 AS has_transaction_timeout \gset
+\if :has_transaction_timeout
+\set long '1 day'
+SET transaction_timeout = '2 s';
+\endif
+BEGIN;
+SELECT count(*) FROM kanthorq_pull('wait', wait => :'long');
+COMMIT;
+\if :has_transaction_timeout
+SET transaction_timeout = '1 s';
+\endif
+UPDATE clock SET started = clock_timestamp();
+CALL kanthorq_wait('wait', '1500 ms');
+SELECT pg_temp.took('1499 ms');
+\if :has_transaction_timeout
+RESET transaction_timeout;
+\endif
 CALL kanthorq_wait('wait', '10 ms');
 SELECT kanthorq_publish('wait', 'event', '', id => '01ARZ3NDEKTSV4RRFFQ69G5FA3');
 CALL kanthorq_wait('wait', '1 day');
@@ -158,3 +176,4 @@ EXCEPTION WHEN invalid_parameter_value OR invalid_datetime_format THEN
 END $$;
 
 SELECT kanthorq_stream_drop('wait', confirm => 'wait');
+SELECT clock_timestamp() - started < interval '5 min' AS something_ended_each_wait FROM whole;

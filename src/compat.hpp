@@ -132,6 +132,14 @@ inline void* named_memory(const char* name, std::size_t size, void (*initialize)
 #endif
 }
 
+// 17: transactions have a timeout. Before, no timeout is theirs.
+inline constexpr int no_timeout = -1;
+#if PG_VERSION_NUM >= 170000
+inline constexpr int transaction_timeout = TRANSACTION_TIMEOUT;
+#else
+inline constexpr int transaction_timeout = no_timeout;
+#endif
+
 // 17: wait events of extensions have names.
 inline uint32 wait_event() {
 #if PG_VERSION_NUM >= 170000

@@ -65,6 +65,7 @@ extern "C" {
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "parser/parse_func.h"
+#include "portability/instr_time.h"
 #include "rewrite/rewriteHandler.h"
 #include "storage/bufmgr.h"
 #include "storage/condition_variable.h"
@@ -95,6 +96,7 @@ extern "C" {
 #include "utils/rls.h"
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
+#include "utils/timeout.h"
 #include "utils/timestamp.h"
 #include "utils/tuplestore.h"
 #include "utils/wait_event.h"
@@ -105,6 +107,8 @@ extern "C" {
 #if __has_include("varatt.h")
 #include "varatt.h"
 #endif
+// Of libpq/libpq.h, which takes the headers of GSSAPI where the server has that.
+extern bool pq_check_connection(void);
 }
 
 #include "compat.hpp"

@@ -20,6 +20,7 @@ namespace {
 constexpr std::size_t max_rows_passed = 10'000;
 
 struct PullArguments {
+  int64 started;  // of steady_ms()
   std::size_t size;
   int64 wait_ms;
   bool has_visibility;
@@ -31,8 +32,10 @@ PullArguments pull_arguments(FunctionCallInfo fcinfo) {
   require_argument(fcinfo, 1, "size");
   require_argument(fcinfo, 2, "wait");
   PullArguments arguments{};
+  arguments.started = steady_ms();
   arguments.size = static_cast<std::size_t>(required_size(fcinfo, 1, max_pull_size));
-  arguments.wait_ms = duration_argument(fcinfo, 2, "wait", 0);
+  arguments.wait_ms = end_before(
+      STATEMENT_TIMEOUT, end_before(transaction_timeout, duration_argument(fcinfo, 2, "wait", 0)));
   arguments.has_visibility = !PG_ARGISNULL(3);
   if (arguments.has_visibility)
     arguments.visibility_ms = duration_argument(fcinfo, 3, "visibility_timeout", 1);
@@ -98,6 +101,7 @@ Try try_pull(const Consumer& opened, const OpenStream& stream, const PullArgumen
   };
   const Look found =
       look(consumer, stream, passed.holds(consumer, stored) ? passed.place() : stored, batch);
+  if (found.must_be_kept) require_client_since(arguments.started);  // else it takes events along
   const bool keep = found.must_be_kept || is_last || !passed.add(consumer, stored, found);
   const bool moved = keep && write_place(consumer, stored, found.place);
   KANTHORQ_TEST_POINT("pull_place");
@@ -149,7 +153,7 @@ void pull(const Consumer& consumer, const OpenStream& stream, const PullArgument
   MemoryContext kept =
       AllocSetContextCreate(CurrentMemoryContext, "KanthorQ pull", ALLOCSET_SMALL_SIZES);
   Passed passed(kept);
-  Waiting waiting(consumer.stream, now_ms() + arguments.wait_ms);
+  Waiting waiting(consumer.stream, arguments.started + arguments.wait_ms);
   for (bool is_first = true;; is_first = false) {
     const bool is_last = waiting.is_over();
     Try tried{};

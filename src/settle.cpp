@@ -11,6 +11,7 @@
 #include "task.hpp"
 #include "test_point.hpp"
 #include "time.hpp"
+#include "wait.hpp"
 #include "wake.hpp"
 #include "worker.hpp"
 
@@ -240,9 +241,11 @@ KANTHORQ_FUNCTION(kanthorq_extend) {
   require_consumer_and_lease(fcinfo);
   const bool named = !PG_ARGISNULL(2);
   const int64 named_ms = named ? duration_argument(fcinfo, 2, "by", 1) : 0;
+  const int64 started = steady_ms();
   int64 deadline = 0;
   with_lease(fcinfo, "kanthorq_extend()",
              [&](const Consumer& consumer, const OpenStream&, const Lease& lease) {
+               require_client_since(started);  // else it keeps events from the others
                deadline = now_ms() + (named ? named_ms : consumer.visibility_ms);
                extend_lease(consumer, lease, deadline);
                KANTHORQ_TEST_POINT("extend_end");

@@ -12,22 +12,49 @@
 
 namespace kanthorq {
 
+namespace {
+
+// Takes two system calls, or four if something else has set the latch.
+void require_client() {
+  if (!MyProcPort || !WaitEventSetCanReportClosed() || pq_check_connection()) return;
+  // As the server does when its own check finds this out.
+  ClientConnectionLost = true;
+  InterruptPending = true;
+  CHECK_FOR_INTERRUPTS();
+}
+
+}  // namespace
+
+// A call that did not wait is quicker than this, and saves the system calls.
+void require_client_since(int64 started) {
+  constexpr int64 moment_ms = 1;
+  if (steady_ms() - started > moment_ms) require_client();
+}
+
+int64 end_before(int timeout, int64 wait_ms) {
+  if (timeout == no_timeout || !get_timeout_active(static_cast<TimeoutId>(timeout))) return wait_ms;
+  const TimestampTz start = get_timeout_start_time(static_cast<TimeoutId>(timeout));
+  const TimestampTz finish = get_timeout_finish_time(static_cast<TimeoutId>(timeout));
+  const int64 rest = Min((finish - start) / 2, USECS_PER_SEC);
+  const int64 left_ms = (finish - rest - GetCurrentTimestamp()) / 1000;
+  return Max(Min(wait_ms, left_ms), 0);
+}
+
 Waiting::Waiting(std::string_view stream, int64 deadline) : deadline_(deadline) {
   if (!is_over()) variable_ = wake_variable(stream);
 }
 
-bool Waiting::is_over() const { return now_ms() >= deadline_; }
+bool Waiting::is_over() const { return steady_ms() >= deadline_; }
 
 void Waiting::listen() {
   if (variable_) ConditionVariablePrepareToSleep(variable_);
 }
 
 void Waiting::sleep(int64 due) {
-  constexpr int64 longest_ms = 1000;
   constexpr int64 longest_step_ms = 100;
-  const int64 now = now_ms();
-  const int64 left = Min(Min(deadline_, due) - now, longest_ms);
+  require_client();
   CHECK_FOR_INTERRUPTS();
+  const int64 left = Min(Min(deadline_ - steady_ms(), due - now_ms()), longest_ms);
   if (left <= 0) return;
   if (!variable_) {
     nap(Min(step_ms_, left));
@@ -51,8 +78,8 @@ void Waiting::pause() {
   constexpr int64 longest_pause_ms = 32;
   ConditionVariableCancelSleep();
   // What was sent before the cancel must not cut the pause short.
-  const int64 until = Min(now_ms() + pause_ms_, deadline_);
-  for (int64 now = now_ms(); now < until; now = now_ms()) nap(until - now);
+  const int64 until = Min(steady_ms() + pause_ms_, deadline_);
+  for (int64 now = steady_ms(); now < until; now = steady_ms()) nap(until - now);
   pause_ms_ = Min(2 * pause_ms_, longest_pause_ms);
 }
 
@@ -117,7 +144,8 @@ KANTHORQ_FUNCTION(kanthorq_wait) {
   const Oid schema = own_schema(fcinfo);
   MemoryContext caller = CurrentMemoryContext;
   const std::string_view name = text_argument(fcinfo, 0);
-  const int64 deadline = now_ms() + duration_argument(fcinfo, 1, "timeout", 0);
+  const int64 deadline =
+      steady_ms() + end_before(STATEMENT_TIMEOUT, duration_argument(fcinfo, 1, "timeout", 0));
   if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
     elog(ERROR, "could not connect to the SPI");
   MemoryContext looks =
@@ -134,7 +162,9 @@ KANTHORQ_FUNCTION(kanthorq_wait) {
     while (!waiting.is_over()) {
       waiting.listen();
       if (is_due()) break;
-      waiting.sleep(outlook.due);
+      // The next look is in a transaction of its own, which has a timeout of its own.
+      waiting.sleep(
+          Min(outlook.due, now_ms() + end_before(transaction_timeout, Waiting::longest_ms)));
     }
     waiting.end();
   }
