@@ -55,15 +55,19 @@ DATA_built = sql/kanthorq--$(EXTVERSION).sql
 EXTRA_CLEAN = sql/kanthorq--$(EXTVERSION).sql
 
 # The regression tests, in the order of an event's life.
-REGRESS = create_extension schema validators ids encoding stream adoption registered_table publish publish_many outbox insert \
-	paths duplicates events removal hostile consumer consumer_altered pull ack retry cancel retention seek wait \
-	consumer_privileges hostile_consumer hostile_owner views consumer_errors versions errors session quickstart drop_extension
+REGRESS = \
+	create_extension schema validators ids encoding stream adoption registered_table publish publish_many \
+	outbox insert paths duplicates events removal hostile consumer consumer_altered pull ack retry cancel \
+	retention seek wait consumer_privileges hostile_consumer hostile_owner views consumer_errors versions \
+	errors session quickstart drop_extension
 
 # Interleavings of several sessions; make installcheck runs them, too.
-ISOLATION = commit_order create_create create_drop create_rollback define_publish drop_publish \
-	duplicate_error remove_publish skip_repeatable_read skip_skip \
-	late_committer late_prepared ordered_consumer pull_pull pull_definition settle_expiry \
-	cancel_settle ack_pull_cancel publish_pull pull_isolation drop_pull foreign_transaction two_streams publish_where cursor_publish cursor_worker insert_position owner_changes start_at_time ordered_start clean_up trim_drop
+ISOLATION = \
+	commit_order create_create create_drop create_rollback define_publish drop_publish duplicate_error \
+	remove_publish skip_repeatable_read skip_skip late_committer late_prepared ordered_consumer pull_pull \
+	pull_definition settle_expiry cancel_settle ack_pull_cancel publish_pull pull_isolation drop_pull \
+	foreign_transaction two_streams publish_where cursor_publish cursor_worker insert_position owner_changes \
+	start_at_time ordered_start clean_up trim_drop
 ISOLATION_OPTS = --inputdir=$(srcdir)/tests/isolation --load-extension=kanthorq
 
 srcdir ?= .
