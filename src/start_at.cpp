@@ -4,7 +4,9 @@
 //   2. the transactions that hold a writer's lock on the table;
 //   3. a new snapshot, whatever the caller's isolation level, and after every lock was waited for.
 // An event that this snapshot does not see has a position after the last one of step 1, or belongs
-// to a writer of step 2, or was rolled back.
+// to a writer of step 2, or was rolled back. Whoever asks for a time also asks for what such a
+// writer has stored by then: the search for the lowest position looks at rows that are not
+// committed yet, so that the consumer starts before them, and gets them when they are.
 #include "start_at.hpp"
 
 #include "core/event_id.hpp"
@@ -58,15 +60,15 @@ int64 position_of_event(const OpenStream& stream, Snapshot snapshot, std::string
   return position;
 }
 
-// Looks for the lowest position among the events of a time and later ones. It reads each of them
-// once, by the index on the ids, because their positions are in any order.
+// Looks for the lowest position among the events of a time and later ones, whether they are
+// committed or may still be. It reads each of them once, by the index on the ids, because their
+// positions are in any order.
 class Search {
  public:
-  Search(const OpenStream& stream, Snapshot snapshot, TimeRange since)
-      : stream_(stream),
-        index_(index_on(stream.relation, id_column)),
-        snapshot_(snapshot),
-        since_(since) {}
+  Search(const OpenStream& stream, TimeRange since)
+      : stream_(stream), index_(index_on(stream.relation, id_column)), since_(since) {
+    InitDirtySnapshot(stored_);
+  }
 
   // 0 where there is no such event.
   int64 lowest_position() {
@@ -81,7 +83,7 @@ class Search {
   void read(const IdRange& ids) {
     ScanKeyData keys[2] = {compares_text(1, BTGreaterEqualStrategyNumber, F_TEXT_GE, ids.lower),
                            compares_text(1, BTLessStrategyNumber, F_TEXT_LT, ids.upper)};
-    for_stream_rows(stream_.relation, index_, snapshot_, keys, 2, [&](const StreamRow& row) {
+    for_stream_rows(stream_.relation, index_, &stored_, keys, 2, [&](const StreamRow& row) {
       CHECK_FOR_INTERRUPTS();
       const int64 position = row.position();
       if ((lowest_ == 0 || position < lowest_) &&
@@ -112,10 +114,10 @@ class Search {
   }
 
   // The prefix of the first prefixed id at or after `from`; null where there is none.
-  const char* next_prefix(const char* from) const {
+  const char* next_prefix(const char* from) {
     const char* prefix = nullptr;
     ScanKeyData key = compares_text(1, BTGreaterEqualStrategyNumber, F_TEXT_GE, from);
-    for_stream_rows(stream_.relation, index_, snapshot_, &key, 1, [&](const StreamRow& row) {
+    for_stream_rows(stream_.relation, index_, &stored_, &key, 1, [&](const StreamRow& row) {
       CHECK_FOR_INTERRUPTS();
       // An invalid id, which takes an owner who has removed the check, could make this go round.
       if (is_event_id(row.id()) && !event_id_prefix(row.id()).empty())
@@ -127,8 +129,8 @@ class Search {
 
   const OpenStream& stream_;
   const Oid index_;
-  const Snapshot snapshot_;
   const TimeRange since_;
+  SnapshotData stored_{};  // sees what is stored and not rolled back or removed
   int64 lowest_ = 0;
 };
 
@@ -138,7 +140,7 @@ int64 start_after(const OpenStream& stream, Snapshot snapshot, const StartAt& at
   if (at.kind == StartAt::first) return 0;
   if (at.kind == StartAt::now) return last;
   if (at.kind == StartAt::event) return position_of_event(stream, snapshot, at.id) - 1;
-  const int64 lowest = Search(stream, snapshot, at.since).lowest_position();
+  const int64 lowest = Search(stream, at.since).lowest_position();
   return lowest == 0 ? last : Min(lowest - 1, last);
 }
 
