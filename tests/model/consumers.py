@@ -352,7 +352,7 @@ def cursor_at(stream, start_at, transaction):
         return stream.last_position
     if isinstance(start_at, int):  # a time in milliseconds
         return min(
-            (e.position - 1 for e in stream.seen_by(transaction) if id_time(e.id) >= start_at),
+            (e.position - 1 for e in stream.stored_for(transaction) if id_time(e.id) >= start_at),
             default=stream.last_position)
     event = stream.find(start_at, transaction)
     if event is None:

@@ -84,6 +84,10 @@ class Stream:
             and not (transaction and event.removed_by is transaction)
         ]
 
+    def stored_for(self, transaction):
+        """The same, and what others have added and not committed yet."""
+        return [e for e in self.events.values() if not (transaction and e.removed_by is transaction)]
+
     def find(self, event_id, transaction):
         for event in self.seen_by(transaction):
             if event.id == event_id:
