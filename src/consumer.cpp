@@ -284,8 +284,8 @@ KANTHORQ_FUNCTION(kanthorq_consumer_alter) {
   lock_consumer_name(schema, name);
   Datum result = 0;
   with_consumer(schema, name, AccessShareLock, ACL_SELECT, [&](const Consumer& opened) {
-    require_ownership(opened.table);  // somebody else's by now, maybe
     const Consumer before = lock_consumer(opened);
+    require_ownership(opened.table);  // somebody else's by now, maybe
     if (!before.ordered && replace[consumer_ordered_column - 1] &&
         DatumGetBool(wanted[consumer_ordered_column]))
       begin_order(before);
@@ -332,8 +332,8 @@ KANTHORQ_FUNCTION(kanthorq_consumer_seek) {
   int64 position = 0;
   with_worker(schema, name, ShareRowExclusiveLock, ACL_UPDATE,
               [&](const Consumer& opened, const OpenStream& stream) {
-                require_ownership(opened.table);
-                const Consumer consumer = lock_consumer(opened);
+                const Consumer consumer = take_turn(opened, stream);
+                require_ownership(consumer.table);  // somebody else's by now, maybe
                 const Start start = start_at(stream, text_argument(fcinfo, 1));
                 if (consumer.ordered)
                   tell_who_is_waited_for(consumer.name, consumer.stream, start.writers);

@@ -91,7 +91,7 @@ Try try_pull(const Consumer& opened, const OpenStream& stream, const PullArgumen
   const int64 due = due_at(opened, stream, has_passed ? passed.place() : seen);
   if (due > now_ms() && !(is_last && has_passed)) return {false, due};
 
-  const Consumer consumer = lock_consumer(opened);
+  const Consumer consumer = take_turn(opened, stream);
   KANTHORQ_TEST_POINT("pull_locked");
   const PlaceInStream stored = read_place(consumer);
   const Batch batch = {

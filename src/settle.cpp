@@ -161,6 +161,9 @@ void with_lease(FunctionCallInfo fcinfo, const char* function, Body body) {
                 const int64 number = PG_GETARG_INT64(1);
                 const Lease lease = lock_lease(consumer, number, IfLocked::wait);
                 if (!lease.row) raise_lease_lost(consumer, number);
+                AcceptInvalidationMessages();  // a lock on a row does not, and it may have waited
+                require_privilege(consumer);
+                require_readable(stream);
                 KANTHORQ_TEST_POINT("settle_locked");
                 body(consumer, stream, lease);
               });

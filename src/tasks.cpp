@@ -135,7 +135,7 @@ Datum change_events(FunctionCallInfo fcinfo, const char* function, Change change
   int count = 0;
   with_worker(own_schema(fcinfo), text_argument(fcinfo, 0), RowExclusiveLock, ACL_UPDATE,
               [&](const Consumer& opened, const OpenStream& stream) {
-                const Consumer consumer = lock_consumer(opened);
+                const Consumer consumer = take_turn(opened, stream);
                 Snapshot newest = RegisterSnapshot(GetLatestSnapshot());
                 const RowMemory memory;
                 for (int i = 0; i < ids.count; i++) {

@@ -29,4 +29,10 @@ void require_readable(const OpenStream& stream) {
   require_no_row_security(stream.relation);
 }
 
+Consumer take_turn(const Consumer& consumer, const OpenStream& stream) {
+  const Consumer locked = lock_consumer(consumer);
+  require_readable(stream);
+  return locked;
+}
+
 }  // namespace kanthorq

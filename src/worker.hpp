@@ -16,6 +16,9 @@ bool is_consumable(const OpenStream& stream);
 // Raises 55000 where it was altered.
 void require_consumable(const OpenStream& stream);
 
+// lock_consumer(), and a look whether the stream may still be read after that wait.
+[[nodiscard]] Consumer take_turn(const Consumer& consumer, const OpenStream& stream);
+
 // Opens the consumer and its stream for a worker, and checks its privileges: `privilege` on the
 // consumer's table and SELECT on the stream's.
 template <typename Body>
