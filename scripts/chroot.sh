@@ -103,7 +103,7 @@ in_chroot() {
   if unshare --mount --pid --ipc --fork true 2>/dev/null; then
     # shellcheck disable=SC2016 # the inner shell's arguments
     run_job unshare --mount --pid --ipc --fork --kill-child bash -c '
-      mount --rbind /dev "$0/dev" && mount -t tmpfs -o mode=1777 kanthorq "$0/dev/shm" &&
+      mount --rbind "$0" "$0" && mount --rbind /dev "$0/dev" && mount -t tmpfs -o mode=1777 kanthorq "$0/dev/shm" &&
         mount -t proc proc "$0/proc" || exit
       exec chroot "$0" env -i "$@"' "$CHROOT" "${environment[@]}" "$@"
   else
