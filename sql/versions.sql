@@ -127,7 +127,9 @@ CREATE FUNCTION other_tasks(consumer text, state text DEFAULT NULL, size integer
     RETURNS TABLE (event_id text, subject bigint)
     AS '$libdir/kanthorq', 'kanthorq_tasks' LANGUAGE C;
 \set SHOW_CONTEXT never
+\set VERBOSITY sqlstate
 SELECT * FROM other_tasks('old');
+\set VERBOSITY default
 
 DROP FUNCTION other_tasks, more_status, fewer_status, other_status, other_streams, more_pull, fewer_pull, other_pull;
 DROP VIEW versions;
@@ -136,3 +138,4 @@ ALTER TABLE kanthorq_stream_registry DROP more, DROP fixed;
 ALTER TABLE kanthorq_consumer_registry DROP more, DROP fixed;
 ALTER TABLE kanthorq_delivery_state DROP more, DROP fixed;
 ALTER TABLE kanthorq_delivery_lease DROP more, DROP fixed;
+ALTER TABLE kanthorq_registered_table DROP more, DROP fixed;
