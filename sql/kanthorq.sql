@@ -27,7 +27,7 @@ COMMENT ON FUNCTION kanthorq_is_subject_filter(text) IS
 CREATE FUNCTION kanthorq_subject_matches(subject text, filter text) RETURNS boolean
     AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kanthorq_subject_matches(text, text) IS
-'does the subject match the filter, by the rules of NATS; false where either is invalid';
+'does the subject match the filter, by the rules of NATS; false if either is invalid';
 
 CREATE FUNCTION kanthorq_is_ulid(id text) RETURNS boolean
     AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
@@ -117,12 +117,12 @@ COMMENT ON FUNCTION kanthorq_stream_create(text, boolean) IS
 CREATE FUNCTION kanthorq_stream_table(name text) RETURNS regclass
     AS 'MODULE_PATHNAME' LANGUAGE C STABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kanthorq_stream_table(text) IS
-'the table of the stream; an error where there is no such stream';
+'the table of the stream; an error if there is no such stream';
 
 CREATE FUNCTION kanthorq_stream_drop(name text, confirm text) RETURNS boolean
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION kanthorq_stream_drop(text, text) IS
-'drops the stream with its table, all its events and its consumers; confirm repeats the name; false where there is no such stream';
+'drops the stream with its table, all its events and its consumers; confirm repeats the name; false if there is no such stream';
 
 CREATE FUNCTION kanthorq_stream_trim(name text, before_id text, confirm text,
                                      force boolean DEFAULT false)
@@ -197,7 +197,7 @@ COMMENT ON FUNCTION kanthorq_publish_many_json(text, text[], jsonb[], jsonb[], t
 
 CREATE FUNCTION kanthorq_event_get(stream text, id text) RETURNS SETOF kanthorq_event
     AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL SAFE ROWS 1;
-COMMENT ON FUNCTION kanthorq_event_get(text, text) IS 'the event with this id; no row where there is none';
+COMMENT ON FUNCTION kanthorq_event_get(text, text) IS 'the event with this id; no row if there is none';
 
 CREATE FUNCTION kanthorq_events(stream text, filter text DEFAULT '>', after_id text DEFAULT NULL,
                                 since timestamptz DEFAULT NULL, until timestamptz DEFAULT NULL,
@@ -205,7 +205,7 @@ CREATE FUNCTION kanthorq_events(stream text, filter text DEFAULT '>', after_id t
     RETURNS SETOF kanthorq_event
     AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL SAFE ROWS 100;
 COMMENT ON FUNCTION kanthorq_events(text, text, text, timestamptz, timestamptz, integer, jsonb) IS
-'a page of 1 to 10,000 events by id, behind after_id; since (included) and until (excluded) limit the times inside the ids, in whole milliseconds';
+'a page of 1 to 10,000 events by id, after after_id; since (included) and until (excluded) limit the times inside the ids, in whole milliseconds';
 
 CREATE FUNCTION kanthorq_events_by_subject(stream text, filter text DEFAULT '>',
                                            after_subject text DEFAULT NULL,
@@ -213,12 +213,12 @@ CREATE FUNCTION kanthorq_events_by_subject(stream text, filter text DEFAULT '>',
     RETURNS SETOF kanthorq_event
     AS 'MODULE_PATHNAME' LANGUAGE C STABLE PARALLEL SAFE ROWS 100;
 COMMENT ON FUNCTION kanthorq_events_by_subject(text, text, text, text, integer) IS
-'a page of 1 to 10,000 events by (subject, id), behind (after_subject, after_id), or behind all of after_subject where after_id is null';
+'a page of 1 to 10,000 events by (subject, id), after (after_subject, after_id), or after all of after_subject if after_id is null';
 
 CREATE FUNCTION kanthorq_event_remove(stream text, ids text[]) RETURNS bigint
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION kanthorq_event_remove(text, text[]) IS
-'removes the events with these ids and returns how many there were, also where consumers still want them; ids null or empty: none';
+'removes the events with these ids and returns how many there were, even if consumers still want them; ids null or empty: none';
 
 -- Consumers
 
@@ -335,7 +335,7 @@ CREATE TYPE kanthorq_start (
     LIKE = text
 );
 COMMENT ON TYPE kanthorq_start IS
-'where a consumer starts: first, new, an event id or a time; made of a text, timestamptz, timestamp or date where it is an argument';
+'where a consumer starts: first, new, an event id or a time; a text, timestamptz, timestamp or date that is given for it is cast to it';
 
 CREATE FUNCTION kanthorq_start_of(at timestamptz) RETURNS kanthorq_start
     AS 'MODULE_PATHNAME', 'kanthorq_start_of_timestamptz' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
@@ -375,7 +375,7 @@ CREATE FUNCTION kanthorq_consumer_create(name text, stream text, includes text[]
     RETURNS kanthorq_consumer_registry
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION kanthorq_consumer_create(text, text, text[], text[], integer, interval, kanthorq_start, boolean, jsonb) IS
-'creates a consumer of the stream, or returns the one that exists with this definition; start_at: first, new (behind every position handed out), an event id (from that event on) or a timestamp (from the first position of an event of that time or later); without effect on one that exists';
+'creates a consumer of the stream, or returns the one that exists with this definition; start_at: first, new (after every position handed out), an event id (from that event on) or a timestamp (from the first position of an event of that time or later); without effect on one that exists';
 
 CREATE FUNCTION kanthorq_consumer_alter(name text, includes text[] DEFAULT NULL,
                                         excludes text[] DEFAULT NULL,
@@ -391,12 +391,12 @@ COMMENT ON FUNCTION kanthorq_consumer_alter(text, text[], text[], integer, inter
 CREATE FUNCTION kanthorq_consumer_table(name text) RETURNS regclass
     AS 'MODULE_PATHNAME' LANGUAGE C STABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kanthorq_consumer_table(text) IS
-'the table of the consumer''s tasks; an error where there is no such consumer';
+'the table of the consumer''s tasks; an error if there is no such consumer';
 
 CREATE FUNCTION kanthorq_consumer_drop(name text, confirm text) RETURNS boolean
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION kanthorq_consumer_drop(text, text) IS
-'drops the consumer with its leases and tasks; confirm repeats the name; false where there is no such consumer';
+'drops the consumer with its leases and tasks; confirm repeats the name; false if there is no such consumer';
 
 CREATE FUNCTION kanthorq_consumer_seek(name text, start_at kanthorq_start, confirm text)
     RETURNS bigint
@@ -417,12 +417,12 @@ COMMENT ON FUNCTION kanthorq_pull(text, integer, interval, interval) IS
 CREATE FUNCTION kanthorq_ack(consumer text, lease bigint) RETURNS bigint
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION kanthorq_ack(text, bigint) IS
-'settles all events that are left in the lease as completed and returns how many; KQ001 where the lease is no longer held';
+'settles all events that are left in the lease as completed and returns how many; KQ001 if the lease is no longer held';
 
 CREATE FUNCTION kanthorq_ack(consumer text, lease bigint, ids text[]) RETURNS bigint
     AS 'MODULE_PATHNAME', 'kanthorq_ack_events' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION kanthorq_ack(text, bigint, text[]) IS
-'settles these events of the lease as completed and returns how many: ids that are not in it are skipped, an empty array settles nothing, a null one is an error; KQ001 where the lease is no longer held';
+'settles these events of the lease as completed and returns how many: ids that are not in it are skipped, an empty array settles nothing, a null one is an error; KQ001 if the lease is no longer held';
 
 -- One function and not two, because error could then be the third argument as well. The server would
 -- have to choose by the type of an argument that often has none, and it prefers text: an untyped
@@ -433,13 +433,13 @@ CREATE FUNCTION kanthorq_nack(consumer text, lease bigint, ids text[] DEFAULT '{
     RETURNS bigint
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION kanthorq_nack(text, bigint, text[], text, interval) IS
-'refuses these events of the lease, or all that are left in it where ids is left out: retried after retry_in or attempt^4 seconds, or discarded after the last attempt; returns how many; an empty array refuses nothing, a null one is an error; KQ001 where the lease is no longer held';
+'refuses these events of the lease, or all that are left in it if ids is left out: they are retried after retry_in or attempt^4 seconds, or discarded after the last attempt; returns how many there were; an empty array refuses nothing, a null one is an error; KQ001 if the lease is no longer held';
 
 CREATE FUNCTION kanthorq_extend(consumer text, lease bigint, by interval DEFAULT NULL)
     RETURNS timestamptz
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION kanthorq_extend(text, bigint, interval) IS
-'the lease now runs out so long from now (null: the consumer''s visibility_timeout); returns that time; KQ001 where the lease is no longer held';
+'the lease now runs out so long from now (null: the consumer''s visibility_timeout); returns that time; KQ001 if the lease is no longer held';
 
 CREATE FUNCTION kanthorq_cancel(consumer text, ids text[]) RETURNS text[]
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
@@ -454,7 +454,7 @@ COMMENT ON FUNCTION kanthorq_resume(text, text[]) IS
 CREATE FUNCTION kanthorq_task_state(consumer text, id text) RETURNS text
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION kanthorq_task_state(text, text) IS
-'available, running, completed (or never to come), retryable, discarded or cancelled; null where the event does not exist or is not for the consumer';
+'available, running, completed (or never to come), retryable, discarded or cancelled; null if the event does not exist or is not for the consumer';
 
 CREATE FUNCTION kanthorq_tasks(consumer text, state text DEFAULT NULL, size integer DEFAULT 100)
     RETURNS TABLE (event_id text, subject text, state text, attempt_count smallint,

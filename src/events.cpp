@@ -132,7 +132,7 @@ KANTHORQ_FUNCTION(kanthorq_events_by_subject) {
   if (after_id && PG_ARGISNULL(2))
     ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
                     errmsg("argument \"after_id\" needs \"after_subject\""),
-                    errdetail("By subject and id, a page starts behind both.")));
+                    errdetail("By subject and id, a page starts after both.")));
   if (!PG_ARGISNULL(2)) require_subject(text_argument(fcinfo, 2), {"after_subject"});
   const int size = required_size(fcinfo, 4, max_page_size);
   return return_events(fcinfo, [&](ReadQuery& query, const char* table) {

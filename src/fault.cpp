@@ -86,7 +86,7 @@ const char* event_id_detail(std::string_view id, EventIdVerdict verdict) {
       return "A prefixed id is written in lower case, so that all of them sort in one order.";
     case EventIdFault::bad_prefix:
       return "The prefix is not a lower-case letter followed by such letters, digits and inner "
-             "underscores, with no digit behind an underscore.";
+             "underscores, with no digit after an underscore.";
     case EventIdFault::unknown_form:
       return "The id is not a ULID, a UUIDv7 or a ULID with a prefix.";
     case EventIdFault::none:
