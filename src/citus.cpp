@@ -2,8 +2,8 @@
 
 namespace kanthorq {
 
-// Citus has its metadata in pg_catalog, where nobody but a superuser puts anything. It tells
-// sessions of a change as of any other change of the table, so the answer may be kept as others.
+// Citus has its metadata in pg_catalog, where nobody but a superuser puts anything. Sessions
+// learn of a change there as of any other change of the table, so the answer may be kept as others.
 bool is_known_to_citus(Oid table) {
   const Oid catalog = get_relname_relid("pg_dist_partition", PG_CATALOG_NAMESPACE);
   if (!OidIsValid(catalog) || get_rel_relkind(catalog) != RELKIND_RELATION) return false;

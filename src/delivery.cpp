@@ -221,7 +221,7 @@ void deliver_late(Pull& pull) {
       [&](const LateWriter* ended, const OwedRun& run) { return deliver_owed(pull, ended, run); });
 }
 
-// The events behind the cursor that were cancelled before they were delivered.
+// The events after the cursor that were cancelled before they were delivered.
 Positions cancelled_ahead(const Pull& pull, int64 upto) {
   Positions cancelled{nullptr, 0};
   std::size_t room = 0;
@@ -257,7 +257,7 @@ int64 reading_limit(const Pull& pull) {
 int64 deliver_new(Pull& pull) {
   const Cursor cursor = pull.place.cursor;
   const int64 limit = reading_limit(pull);
-  // While an ended writer still owes, the cursor stands: what lies ahead comes behind what it owes.
+  // While an ended writer still owes, the cursor stands: what lies ahead comes after what it owes.
   if (pull.is_full() || pull.has_looked_enough() || limit <= cursor.position)
     return cursor.position;
   const Positions cancelled = cancelled_ahead(pull, limit);

@@ -15,7 +15,7 @@ struct Batch {
 };
 
 struct Look {
-  PlaceInStream place;    // the consumer's, behind it
+  PlaceInStream place;    // the consumer's, after it
   std::size_t looked_at;  // rows of the stream
   bool must_be_kept;      // it did something, and can't be taken for not having been
 };

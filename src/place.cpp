@@ -14,7 +14,7 @@ enum PlaceColumn : AttrNumber {
 constexpr Oid place_types[] = {VARCHAROID, INT8OID, INT8OID, INT8ARRAYOID, INT8OID};
 constexpr OwnTable place_table{"kanthorq_delivery_state", place_types, lengthof(place_types)};
 
-// The list of late writers is kept as an array of (txid, after, upto), one behind the other, which
+// The list of late writers is kept as an array of (txid, after, upto), one after the other, which
 // a DBA can read.
 constexpr int late_fields = 3;
 

@@ -98,7 +98,7 @@ uint64 remove_where(Relation table, Snapshot snapshot, const char* condition, Oi
   return removed;
 }
 
-// Opens a consumer of the stream `name` whose name was read from the registry; false where it was
+// Opens a consumer of the stream `name` whose name was read from the registry; false if it was
 // dropped since then, or is another stream's by now.
 bool open_listed(Oid schema, std::string_view name, std::string_view consumer_name,
                  Consumer& consumer) {
@@ -185,7 +185,7 @@ KANTHORQ_FUNCTION(kanthorq_stream_trim) {
   PreventCommandIfReadOnly("kanthorq_stream_trim()");
   const Oid schema = own_schema(fcinfo);
   uint64 removed = 0;
-  lock_stream_name(schema, name, ShareLock);  // the consumers stay who they are
+  lock_stream_name(schema, name, ShareLock);  // the stream stays what it is
   with_stream(schema, name, RowExclusiveLock, [&](const OpenStream& stream) {
     require_ownership(stream.relation);
     // What is checked is what is removed: an event that comes later, with an id of long ago, stays.

@@ -67,7 +67,7 @@ HeapTuple update_row(Relation table, HeapTuple row, const RowValues& values);
 void delete_row(Relation table, HeapTuple row);
 
 // Runs `body(row)` for each row that the keys find by `index`, in its order, until it returns
-// false.
+// false. Checks for interrupts, as for_newest_rows() does.
 template <typename Body>
 void for_rows(Relation table, Oid index, ScanKeyData* keys, int count, Body body) {
   Relation by = index_open(index, AccessShareLock);
@@ -136,7 +136,7 @@ inline int32 second_column(IndexScanDesc scan) {
 // transaction anywhere in the cluster, in another database, too, might still see them. Then there
 // are a version more for each change and an index entry more for every fifty, and a walk through
 // all of them would be longer each time. The newest has the highest address, as a rule, so it is
-// looked for from there, and what is behind it is passed.
+// looked for from there, and older versions are passed.
 
 // A scan by `index` that starts at the highest address of the last key.
 struct NewestFirst {

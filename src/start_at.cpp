@@ -1,5 +1,5 @@
 // Where a consumer starts is decided in the order of a pull (delivery.cpp), so that the place is
-// one that a pull could have left behind which has read nothing yet:
+// what a pull would leave that has read nothing:
 //   1. the last position that was handed out;
 //   2. the transactions that hold a writer's lock on the table;
 //   3. a new snapshot, whatever the caller's isolation level, and after every lock was waited for.

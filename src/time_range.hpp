@@ -55,7 +55,7 @@ IdRange prefixed_range(TimeRange range, const char* prefix);
 // What sorts after all ids with this prefix, and before longer prefixes that start with it.
 char* behind_prefix(const char* prefix);
 
-// The ranges of ids of `table` that may hold this range of time behind `after_id` (empty: from the
+// The ranges of ids of `table` that may hold this range of time after `after_id` (empty: from the
 // start).
 IdRanges id_ranges(const char* table, TimeRange range, std::string_view after_id);
 

@@ -5,9 +5,8 @@
 // evaluates its first row, and so before the first position:
 //   - it takes the table's RowExclusiveLock for the transaction (lock.hpp); the statement's own one
 //     may belong to a cursor that runs a function;
-//   - it assigns the transaction's id. The default alone would not do: a statement may name
-//   position
-//     before txid, or position alone, with OVERRIDING SYSTEM VALUE, or DEFAULT in COPY.
+//   - it assigns the transaction's id. The default alone would not do: a statement may take the
+//     position before txid, with OVERRIDING SYSTEM VALUE, or DEFAULT in COPY.
 // It fires in every replication role. COPY keeps its multi-insert with a trigger for statements.
 //
 // kanthorq_txid(stream) is the default of the column. It assigns the id as well, which is enough

@@ -30,7 +30,7 @@ class Waiting {
 
   bool is_over() const;
 
-  // Call before each look: a commit that the look does not see any more ends the sleep behind it.
+  // Call before each look: a commit that the look does not see any more ends the sleep after it.
   void listen();
 
   // After a look that found nothing: until there may be something, `due` at the latest, a time
@@ -43,7 +43,7 @@ class Waiting {
 
  private:
   // A pause between two looks after a wake-up that brought nothing. It grows, so that a worker
-  // whose filter passes over all of a busy stream does not run for each of its commits.
+  // whose filter skips all of a busy stream does not run for each of its commits.
   void pause();
 
   // Sleeps without listening. An early return does no harm.
