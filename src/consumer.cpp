@@ -77,7 +77,6 @@ struct Definition {
   Datum values[consumer_columns];
 
   Datum& operator[](ConsumerColumn column) { return values[column - 1]; }
-  const Datum& operator[](ConsumerColumn column) const { return values[column - 1]; }
 };
 
 Definition definition_arguments(FunctionCallInfo fcinfo, std::string_view name,
@@ -140,9 +139,8 @@ Datum created(Oid schema, const Definition& wanted) {
   return result;
 }
 
-// The table of the consumer. Raises as raise_no_consumer_table() does if there is none.
+// The table of the consumer. If there is none, raise_no_consumer_table() says why.
 Oid require_table(Oid schema, std::string_view name, int sqlstate = ERRCODE_UNDEFINED_OBJECT) {
-  if (!find_consumer(schema, name)) raise_no_such_consumer(schema, name);
   const Oid table = table_in_place(schema, Kind::consumer, name);
   if (!OidIsValid(table)) raise_no_consumer_table(schema, name, sqlstate);
   return table;
@@ -248,7 +246,7 @@ KANTHORQ_FUNCTION(kanthorq_consumer_create) {
     const Start start = start_at(stream, text_argument(fcinfo, 6));
     if (PG_GETARG_BOOL(7)) tell_who_is_waited_for(name, stream_name, start.writers);
     create_task_table(schema, name);
-    register_table(schema, Kind::consumer, name, relation_by_name(schema, Kind::consumer, name));
+    register_table(schema, Kind::consumer, name);
     KANTHORQ_TEST_POINT("consumer_create_table");
     create_place(schema, name, start.place);
     KANTHORQ_TEST_POINT("consumer_create_place");
@@ -314,7 +312,6 @@ KANTHORQ_FUNCTION(kanthorq_consumer_drop) {
   const Oid schema = own_schema(fcinfo);
   require_name(name);
   require_confirmation(fcinfo, 1, "consumer", name);
-  if (!find_consumer(schema, name)) PG_RETURN_BOOL(false);
   PG_RETURN_BOOL(drop_consumer(schema, name));
 }
 

@@ -99,7 +99,8 @@ Oid table_in_place(Oid schema, Kind kind, std::string_view name) {
   return registered_table(schema, kind, name).table == by_name ? by_name : InvalidOid;
 }
 
-void register_table(Oid schema, Kind kind, std::string_view name, Oid table) {
+void register_table(Oid schema, Kind kind, std::string_view name) {
+  const Oid table = relation_by_name(schema, kind, name);
   Relation own = open_own_table(schema, registered_tables, RowExclusiveLock);
   RowValues values(own);
   values.set(kind_column, text_datum(word_for(kind)));

@@ -29,8 +29,8 @@ Oid relation_by_name(Oid schema, Kind kind, std::string_view name);
 // The registered table, if it is there and still has its name; otherwise invalid.
 Oid table_in_place(Oid schema, Kind kind, std::string_view name);
 
-// Notes that the name has this table, and that the table's owner is whose the name is.
-void register_table(Oid schema, Kind kind, std::string_view name, Oid table);
+// Notes that the name has the table that is in its place now, and is the table's owner's.
+void register_table(Oid schema, Kind kind, std::string_view name);
 
 void unregister_table(Oid schema, Kind kind, std::string_view name);
 

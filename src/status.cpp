@@ -134,7 +134,6 @@ TaskCounts count_tasks(Relation table) {
     if (is_due_state(state)) counts.retryable++;
     if (state == TaskState::discarded) counts.discarded++;
     if (state == TaskState::cancelled) counts.cancelled++;
-    CHECK_FOR_INTERRUPTS();
     return true;
   });
   memory.end();

@@ -56,7 +56,7 @@ void take_table(Oid schema, std::string_view name, bool subject_index) {
     create_stream_table(schema, name, subject_index);
   else
     adopt_stream_table(schema, name, subject_index);
-  register_table(schema, Kind::stream, name, relation_by_name(schema, Kind::stream, name));
+  register_table(schema, Kind::stream, name);
 }
 
 // Each consumer's table has indexes and types of its own, and every one of them is locked to the

@@ -181,7 +181,6 @@ void drop_task_table(Oid schema, std::string_view consumer) {
 void forget_tasks(Relation table) {
   for_rows(table, index_on(table, task_position_column), nullptr, 0, [&](HeapTuple row) {
     if (read_task(table, row).task.state != TaskState::cancelled) delete_row(table, row);
-    CHECK_FOR_INTERRUPTS();
     return true;
   });
 }

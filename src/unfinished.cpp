@@ -32,7 +32,6 @@ bool has_task(const Question& asked) {
   for_rows(table, index_on(table, task_event_id_column), &key, 1, [&](HeapTuple row) {
     const TaskState state = asked.memory.during([&] { return read_task(table, row).task.state; });
     found = is_due_state(state) || state == TaskState::running;
-    CHECK_FOR_INTERRUPTS();
     return !found;
   });
   return found;
