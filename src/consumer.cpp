@@ -172,13 +172,13 @@ void tell_who_is_waited_for(std::string_view consumer, std::string_view stream,
   const int others =
       static_cast<int>(writers.count) - (contains(writers.txids, writers.count, own) ? 1 : 0);
   if (others == 0) return;
-  ereport(
-      NOTICE,
-      (errmsg_plural("consumer \"%s\" waits for %d open transaction",
-                     "consumer \"%s\" waits for %d open transactions", others, cstring_of(consumer),
-                     others),
-       errdetail("It is ordered, so it gets nothing that may come after what is not committed."),
-       errhint("kanthorq_horizon('%s') shows whom it waits for.", cstring_of(stream))));
+  ereport(NOTICE, (errmsg_plural("consumer \"%s\" waits for %d open transaction",
+                                 "consumer \"%s\" waits for %d open transactions", others,
+                                 cstring_of(consumer), others),
+                   errdetail_plural(
+                       "It is ordered, so it gets no new event before that one has ended.",
+                       "It is ordered, so it gets no new event before they have ended.", others),
+                   errhint("kanthorq_horizon('%s') shows whom it waits for.", cstring_of(stream))));
 }
 
 // From now on the consumer waits for writers. What is noted here, as by a pull that reads nothing,
