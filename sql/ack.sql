@@ -282,4 +282,13 @@ SELECT pg_temp.clock_moves_on();
 SELECT events FROM pg_temp.pull('ack_removed', 3);
 SELECT event_id, state, attempt_count FROM kanthorq_tasks('ack_removed');
 
+-- An event is acknowledged also if the same statement changes its row.
+SELECT name FROM kanthorq_consumer_create('ack_changed', 'ack');
+SELECT lease FROM pg_temp.pull('ack_changed', 2) \gset
+SELECT kanthorq_nack('ack_changed', :lease, retry_in => '0');
+SELECT lease FROM pg_temp.pull('ack_changed', 2) \gset
+WITH changed AS (UPDATE kanthorq_consumer_ack_changed SET attempted_error = '{}' RETURNING event_id::text)
+SELECT kanthorq_ack('ack_changed', :lease, array_agg(event_id)) FROM changed;
+SELECT count(*) FROM kanthorq_consumer_ack_changed;
+
 SELECT kanthorq_stream_drop('ack', confirm => 'ack');

@@ -176,7 +176,7 @@ int64 acknowledge(FunctionCallInfo fcinfo, const Chosen& chosen) {
                settled = settle(
                    consumer, stream, lease, chosen, [](int64) {},
                    [&](int64 position) {
-                     const FoundTask found = find_task(consumer.table, position);
+                     const FoundTask found = lock_task(consumer.table, position);
                      if (found.row) delete_task(consumer.table, found);
                    });
              });
