@@ -106,7 +106,10 @@ COMMENT ON COLUMN kanthorq_registered_table.name IS 'the name of the stream or c
 COMMENT ON COLUMN kanthorq_registered_table.relation IS 'its table, whatever the table is called now';
 COMMENT ON COLUMN kanthorq_registered_table.owner IS
 'the role that created it, which may free the name if the table was dropped by hand';
-SELECT pg_catalog.pg_extension_config_dump('kanthorq_registered_table', '');
+-- Not the rows of tables that were dropped by hand: a dump has their numbers, and where it is restored another
+-- table may have them, or get them.
+SELECT pg_catalog.pg_extension_config_dump('kanthorq_registered_table',
+    'WHERE relation OPERATOR(pg_catalog.=) ANY (SELECT oid FROM pg_catalog.pg_class)');
 
 CREATE FUNCTION kanthorq_stream_create(name text, subject_index boolean DEFAULT true)
     RETURNS kanthorq_stream_registry

@@ -70,10 +70,15 @@ bool is_table(Oid relation) {
       ERROR,
       (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
        errmsg("must be owner of %s \"%s\"", word_for(kind), clipped(name)),
-       errdetail("Its table was dropped, and the name belongs to role \"%s\", which created it.",
-                 owner),
-       errhint("That role, or the owner of the extension, frees the name with kanthorq_%s_drop().",
-               word_for(kind))));
+       *owner ? errdetail("Its table was dropped, and the name belongs to role \"%s\", which "
+                          "created it.",
+                          owner)
+              : errdetail("Its table was dropped before this database was restored from a dump."),
+       *owner ? errhint("That role, or the owner of the extension, frees the name with "
+                        "kanthorq_%s_drop().",
+                        word_for(kind))
+              : errhint("The owner of the extension frees the name with kanthorq_%s_drop().",
+                        word_for(kind))));
 }
 
 }  // namespace

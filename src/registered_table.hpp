@@ -5,7 +5,8 @@
 // that once the table is gone. So the library remembers the very table. No other one is ever used
 // under the name, and the name belongs to the role that created it until it is dropped by the
 // function. The table is remembered as a regclass: dumps and pg_upgrade keep it, and a rename, a
-// new owner or VACUUM FULL do not change it.
+// new owner or VACUUM FULL do not change it. If the table is gone, a dump leaves the row out: what
+// would be restored is a number, which another table has there or gets.
 //
 // Rows are written under the lock of the name (lock_stream_name(), lock_consumer_name()).
 #pragma once
@@ -18,7 +19,7 @@ enum class Kind { stream, consumer };
 
 struct RegisteredTable {
   Oid table;          // invalid if the name has none; the table itself may have been dropped
-  const char* owner;  // the role that created it
+  const char* owner;  // the role that created it; empty if the name has no row
 };
 
 RegisteredTable registered_table(Oid schema, Kind kind, std::string_view name);

@@ -169,5 +169,24 @@ $low->command_ok([ @psql, "$file.odd", '-d', 'elsewhere' ], 'elsewhere: a schema
 is(differences($before, contents($low, 'elsewhere', $odd)), '', 'elsewhere: all is as it was');
 goes_on($low, 'elsewhere', $odd, $lease);
 
+# A table that was dropped by hand is a number in kanthorq_registered_table, and another database may have another
+# table of that number. Its name is not forgotten; the extension's owner frees it.
+$high->safe_psql('postgres', 'CREATE DATABASE gone');
+$high->safe_psql('gone', q{
+    CREATE EXTENSION kanthorq;
+    GRANT CREATE ON SCHEMA public TO shop;
+    SELECT kanthorq_stream_create('there');
+    SET ROLE shop;
+    SELECT kanthorq_stream_create('gone');
+    DROP TABLE kanthorq_stream_gone});
+dumped($high, 'gone', "$file.gone");
+$low->safe_psql('postgres', 'CREATE DATABASE gone');
+$low->command_ok([ @psql, "$file.gone", '-d', 'gone' ], 'gone: a stream without its table');
+is($low->safe_psql('gone', 'SELECT kind, name, relation FROM kanthorq_registered_table'),
+    'stream|there|kanthorq_stream_there', 'gone: no number is taken for a table');
+my (undef, undef, $refusal) = $low->psql('gone', q{SET ROLE shop; SELECT kanthorq_stream_create('gone')});
+like($refusal, qr/must be owner of stream "gone"/, 'gone: the name is not for everybody');
+is($low->safe_psql('gone', q{SELECT kanthorq_stream_drop('gone', 'gone')}), 't', 'gone: the owner frees it');
+
 $_->stop for $high, $low;
 done_testing();
