@@ -1,7 +1,8 @@
 // kanthorq_consumer_create, _alter, _table, _drop, _seek.
 //
 // Creating and dropping one name are serialised by lock_consumer_name(), which is held to the end
-// of the transaction. Its order with the other locks: name, table, lock_consumer().
+// of the transaction. Its order with the other locks: the stream's name and
+// table, the consumer's name and table, lock_consumer().
 #include "consumer.hpp"
 
 #include "array.hpp"
@@ -181,6 +182,14 @@ void tell_who_is_waited_for(std::string_view consumer, std::string_view stream,
                    errhint("kanthorq_horizon('%s') shows whom it waits for.", cstring_of(stream))));
 }
 
+// Before any lock of the consumer's, as whoever drops the stream does.
+void lock_stream_of(Oid schema, std::string_view name) {
+  HeapTuple row = find_consumer(schema, name);
+  if (!row) return;
+  const Oid stream = relation_by_name(schema, Kind::stream, stream_of_consumer(schema, row));
+  if (OidIsValid(stream)) lock_relation(stream, AccessShareLock);
+}
+
 // From now on the consumer waits for writers. What is noted here, as by a pull that reads nothing,
 // keeps those that begin after now from holding up what was published before.
 void begin_order(const Consumer& consumer) {
@@ -279,14 +288,15 @@ KANTHORQ_FUNCTION(kanthorq_consumer_alter) {
   replace[consumer_updated_at_column - 1] = true;
 
   require_owner(schema, name);  // also before the locks, which are not for everybody
+  const bool orders =
+      replace[consumer_ordered_column - 1] && DatumGetBool(wanted[consumer_ordered_column]);
+  if (orders) lock_stream_of(schema, name);
   lock_consumer_name(schema, name);
   Datum result = 0;
   with_consumer(schema, name, AccessShareLock, ACL_SELECT, [&](const Consumer& opened) {
     const Consumer before = lock_consumer(opened);
     require_ownership(opened.table);  // somebody else's by now, maybe
-    if (!before.ordered && replace[consumer_ordered_column - 1] &&
-        DatumGetBool(wanted[consumer_ordered_column]))
-      begin_order(before);
+    if (orders && !before.ordered) begin_order(before);
     Relation registry = open_own_table(schema, consumer_registry, RowExclusiveLock);
     RowValues values(registry);
     for (AttrNumber column = 1; column <= consumer_columns; column++)

@@ -124,6 +124,17 @@ Consumer open_consumer(Oid schema, std::string_view name, LOCKMODE lock, AclMode
   return consumer;
 }
 
+// The server took the lock to find the table by its name, and open_consumer() once more.
+void give_back_consumer(const Consumer& consumer, LOCKMODE lock) {
+  const Oid table = RelationGetRelid(consumer.table);
+  relation_close(consumer.table, lock);
+  unlock_relation(table, lock);
+}
+
+std::string_view stream_of_consumer(Oid schema, HeapTuple row) {
+  return read_definition(schema, row).stream;
+}
+
 void require_privilege(const Consumer& consumer) {
   if (consumer.privilege == ACL_NO_RIGHTS) return;
   const AclResult allowed =

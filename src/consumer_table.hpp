@@ -56,6 +56,12 @@ Consumer open_consumer(Oid schema, std::string_view name, LOCKMODE lock, AclMode
 // consumer.
 bool try_open_consumer(Oid schema, std::string_view name, LOCKMODE lock, Consumer& consumer);
 
+// Closes it and gives back the lock that its opening took; nothing was done under it.
+void give_back_consumer(const Consumer& consumer, LOCKMODE lock);
+
+// The stream of the consumer with this registered definition.
+std::string_view stream_of_consumer(Oid schema, HeapTuple row);
+
 template <typename Body>
 void with_consumer(Oid schema, std::string_view name, LOCKMODE lock, AclMode privilege, Body body) {
   const Consumer consumer = open_consumer(schema, name, lock, privilege);

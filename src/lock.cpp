@@ -21,6 +21,12 @@ void lock_relation(Oid relation, LOCKMODE mode) {
   as_transaction([&] { LockRelationOid(relation, mode); });
 }
 
+bool try_lock_relation(Oid relation, LOCKMODE mode) {
+  bool locked = false;
+  as_transaction([&] { locked = ConditionalLockRelationOid(relation, mode); });
+  return locked;
+}
+
 void unlock_relation(Oid relation, LOCKMODE mode) {
   as_transaction([&] { UnlockRelationOid(relation, mode); });
 }

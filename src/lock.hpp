@@ -14,6 +14,9 @@ namespace kanthorq {
 // Locks the relation. If its lock was taken by the server already, this one is added to it.
 void lock_relation(Oid relation, LOCKMODE mode);
 
+// The same without waiting; false if that would take it.
+bool try_lock_relation(Oid relation, LOCKMODE mode);
+
 // Gives back what lock_relation() took in the same subtransaction.
 void unlock_relation(Oid relation, LOCKMODE mode);
 

@@ -1,5 +1,7 @@
 #include "worker.hpp"
 
+#include "lock.hpp"
+#include "registered_table.hpp"
 #include "shape.hpp"
 
 namespace kanthorq {
@@ -27,6 +29,20 @@ void require_readable(const OpenStream& stream) {
   if (allowed != ACLCHECK_OK)
     aclcheck_error(allowed, OBJECT_TABLE, RelationGetRelationName(stream.relation));
   require_no_row_security(stream.relation);
+}
+
+// Whoever drops a stream locks its table first, then those of its consumers. In the other order a
+// worker and the drop could wait for each other, with a publisher before them both. But which
+// stream it is the consumer says. So a lock on the stream that is not to be had at once is waited
+// for without the consumer's.
+Consumer open_consumer_after_stream(Oid schema, std::string_view name, LOCKMODE lock,
+                                    AclMode privilege) {
+  const Consumer consumer = open_consumer(schema, name, lock, privilege);
+  const Oid stream = relation_by_name(schema, Kind::stream, consumer.stream);
+  if (!OidIsValid(stream) || try_lock_relation(stream, AccessShareLock)) return consumer;
+  give_back_consumer(consumer, lock);
+  lock_relation(stream, AccessShareLock);
+  return open_consumer(schema, name, lock, privilege);
 }
 
 Consumer take_turn(const Consumer& consumer, const OpenStream& stream) {
