@@ -1,8 +1,8 @@
 // kanthorq_consumer_create, _alter, _table, _drop, _seek.
 //
 // Creating and dropping one name are serialised by lock_consumer_name(), which is held to the end
-// of the transaction. Its order with the other locks: the stream's name and
-// table, the consumer's name and table, lock_consumer().
+// of the transaction. Its order with the other locks: the stream's name and table, the consumer's
+// name and table, lock_consumer().
 #include "consumer.hpp"
 
 #include "array.hpp"
