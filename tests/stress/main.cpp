@@ -12,12 +12,13 @@
 // on this machine, as leases are compared with this clock. The seed decides what each client tries;
 // how they meet is the scheduler's, so run a failing seed more than once.
 //
-// Publishers publish one by one, in batches, by INSERT and by COPY, to two streams, in transactions
-// of each isolation level, with pauses, savepoints, statements that fail, rollbacks, and PREPARE
-// TRANSACTION, which any session may commit or roll back later. Workers of four consumers (all
-// events, some subjects, in strict order, the other stream) pull, acknowledge all or some, refuse,
-// extend, come late, let leases run out, cancel and resume, alone or in transactions that they may
-// roll back. When the time is over everything is resolved and drained, and the oracle looks:
+// Publishers publish one by one, in batches, by INSERT, by COPY, by cursors and in PL/pgSQL loops,
+// to two streams, in transactions of each isolation level, with pauses, savepoints, statements and
+// FETCHes that fail, rollbacks, and PREPARE TRANSACTION, which any session may commit or roll back
+// later. Workers of four consumers (all events, some subjects, in strict order, the other stream)
+// pull, acknowledge all or some, refuse, extend, come late, let leases run out, cancel and resume,
+// alone or in transactions that they may roll back. When the time is over everything is resolved
+// and drained, and the oracle looks:
 //   - world.hpp    what the clients write down
 //   - story.hpp    each event's story with each consumer: is there an order of what was done to it
 //                  in which every step was allowed
@@ -134,18 +135,20 @@ void summarize(const World& world, const Register& events, int seconds, Report& 
       (change.cancel ? cancelled : resumed) += change.changed.size();
   }
   std::printf(
-      "# in %d s: %zu transactions (%d prepared) tried %zu events and committed %zu;\n"
+      "# in %d s: %zu transactions (%d prepared, %d FETCHes failed) tried %zu events and committed"
+      " %zu;\n"
       "# %zu pulls, %zu of them empty, delivered %zu events, %zu of them again, %zu in vain;\n"
       "# %zu acks, refusals and extensions settled, %zu came too late, %zu were rolled back;\n"
       "# %zu events cancelled, %zu resumed; %d deadlocks, %d serialization failures;\n"
       "# %d connections lost, %d with the outcome of what a worker did\n",
-      seconds, transactions, world.tally.prepared, events.events.size(), committed, pulls + empty,
-      empty, deliveries, again, in_vain, settled, refused, undone, cancelled, resumed,
-      world.tally.deadlocks, world.tally.serialization_failures, world.tally.lost,
-      world.lost.load());
+      seconds, transactions, world.tally.prepared, world.tally.failed_fetches, events.events.size(),
+      committed, pulls + empty, empty, deliveries, again, in_vain, settled, refused, undone,
+      cancelled, resumed, world.tally.deadlocks, world.tally.serialization_failures,
+      world.tally.lost, world.lost.load());
   report.check(busy);
   const std::size_t least = std::min({committed, deliveries, again, settled, cancelled, resumed,
-                                      static_cast<std::size_t>(world.tally.prepared)});
+                                      static_cast<std::size_t>(world.tally.prepared),
+                                      static_cast<std::size_t>(world.tally.failed_fetches)});
   if (least == 0) report.fail(busy, "something was never done, see above");
 }
 

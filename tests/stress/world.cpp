@@ -27,6 +27,7 @@ World::World(std::string connection, std::uint64_t number, int publisher_count)
       seed(number),
       until(0),
       stream_names{"stressMain", "stressNoise"},
+      inserters{"kanthorq_stress_insert_main", "kanthorq_stress_insert_noise"},
       effects("kanthorq_stress_effects"),
       publishers(publisher_count) {
   for (int i = 0; i < consumer_count; i++)
@@ -56,6 +57,7 @@ void clear_away(World& world, Client& client) {
     client.run("SELECT kanthorq_stream_drop($1, $1)", {name});
   for (const char* name : founded_names) client.run("SELECT kanthorq_stream_drop($1, $1)", {name});
   client.run("DROP TABLE IF EXISTS " + world.effects);
+  for (const std::string& name : world.inserters) client.run("DROP FUNCTION IF EXISTS " + name);
 }
 
 void create_consumer(World& world, Client& client, int number) {
@@ -80,6 +82,12 @@ void set_up(World& world) {
                {world.stream_names[i], i == main_stream ? "true" : "false"});
     world.tables[i] =
         client.run("SELECT kanthorq_stream_table($1)", {world.stream_names[i]}).text(0, 0);
+    client.run("CREATE FUNCTION " + world.inserters[i] +
+               "(subjects text[], bodies bytea[], metadata jsonb[], ids text[]) RETURNS text"
+               " LANGUAGE sql VOLATILE AS $$ INSERT INTO " +
+               world.tables[i] +
+               " (id, subject, body, metadata)"
+               " SELECT * FROM unnest($4, $1, $2, $3) RETURNING id $$");
   }
   for (int i = 0; i < consumer_count; i++) create_consumer(world, client, i);
   client.run("CREATE TABLE " + world.effects + " (consumer int NOT NULL, id text NOT NULL)");

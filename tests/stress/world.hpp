@@ -133,7 +133,7 @@ struct Prepared {
 struct Tally {
   std::mutex mutex;
   std::set<std::string> surprises;
-  int deadlocks = 0, serialization_failures = 0, prepared = 0, lost = 0;
+  int deadlocks = 0, serialization_failures = 0, prepared = 0, lost = 0, failed_fetches = 0;
 
   void surprise(const std::string& what);
   // An error that there may be: a serialization failure, a lost connection, and among workers a
@@ -149,6 +149,7 @@ struct World {
   std::array<std::string, stream_count> stream_names;
   std::array<std::string, stream_count> tables;
   std::array<std::string, consumer_count> consumer_names;
+  std::array<std::string, stream_count> inserters;  // functions that INSERT a row for each element
   std::string effects;
 
   std::vector<PublisherLog> publishers;
