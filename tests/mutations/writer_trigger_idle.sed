@@ -1,5 +1,5 @@
 # The trigger of stream tables neither locks the table for the transaction nor gives it an id.
 # file: src/txid.cpp
-# red: isolation
+# red: isolation stress
 /^  lock_relation\(RelationGetRelid\(trigger->tg_relation\), RowExclusiveLock\);$/d
 /^  \(void\)GetTopFullTransactionId\(\);$/d

@@ -82,12 +82,13 @@ void set_up(World& world) {
                {world.stream_names[i], i == main_stream ? "true" : "false"});
     world.tables[i] =
         client.run("SELECT kanthorq_stream_table($1)", {world.stream_names[i]}).text(0, 0);
+    // A function in SQL would lock the table when the query is planned: for the transaction.
     client.run("CREATE FUNCTION " + world.inserters[i] +
-               "(subjects text[], bodies bytea[], metadata jsonb[], ids text[]) RETURNS text"
-               " LANGUAGE sql VOLATILE AS $$ INSERT INTO " +
+               "(subjects text[], bodies bytea[], metadata jsonb[], ids text[]) RETURNS void"
+               " LANGUAGE plpgsql AS $$ BEGIN INSERT INTO " +
                world.tables[i] +
                " (id, subject, body, metadata)"
-               " SELECT * FROM unnest($4, $1, $2, $3) RETURNING id $$");
+               " SELECT * FROM unnest($4, $1, $2, $3); END $$");
   }
   for (int i = 0; i < consumer_count; i++) create_consumer(world, client, i);
   client.run("CREATE TABLE " + world.effects + " (consumer int NOT NULL, id text NOT NULL)");

@@ -149,7 +149,7 @@ struct World {
   std::array<std::string, stream_count> stream_names;
   std::array<std::string, stream_count> tables;
   std::array<std::string, consumer_count> consumer_names;
-  std::array<std::string, stream_count> inserters;  // functions that INSERT a row for each element
+  std::array<std::string, stream_count> inserters;  // functions that INSERT, see set_up()
   std::string effects;
 
   std::vector<PublisherLog> publishers;
