@@ -221,7 +221,7 @@ scenario(
     name   => 'seek',
     before => $leased,
     run    => q{SELECT kanthorq_consumer_seek('worker', 'new', confirm => 'worker') > 0},
-    at     => [qw(seek_place seek_leases seek_tasks)],
+    at     => [qw(start_last seek_place seek_leases seek_tasks)],
     answer => 't',
     after  => [ $drained => '0|0|0|{}' ]);
 
