@@ -58,7 +58,7 @@ make_chroot() {
   from=$(mirror)
   [ -n "$from" ] || die "found no source of this machine's own release in apt's sources"
   packages=("postgresql-$major" "postgresql-$major-pgtap" g++ make mount perl libpq-dev libfaketime libipc-run-perl
-    libtap-parser-sourcehandler-pgtap-perl pgbouncer python3-psycopg)
+    libtap-parser-sourcehandler-pgtap-perl pgbouncer python3-hypothesis python3-psycopg)
   # The headers' packages would bring a whole clang along, for bitcode that KanthorQ doesn't make.
   download=("postgresql-server-dev-$major")
   sources=("deb $from $RELEASE main")
