@@ -12,7 +12,7 @@
 CREATE FUNCTION kanthorq_is_name(name text) RETURNS boolean
     AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kanthorq_is_name(text) IS
-'may a stream or consumer be called this: letters, digits and single inner underscores, 1 to 128 characters';
+'is this a valid name of a stream or consumer: letters, digits and single inner underscores, 1 to 128 characters';
 
 CREATE FUNCTION kanthorq_is_subject(subject text) RETURNS boolean
     AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
@@ -42,7 +42,7 @@ COMMENT ON FUNCTION kanthorq_is_uuidv7(text) IS
 CREATE FUNCTION kanthorq_is_event_id(id text) RETURNS boolean
     AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kanthorq_is_event_id(text) IS
-'may an event be called this: a ULID in upper case, a UUIDv7 in lower case or <prefix>_<ulid> in lower case, at most 64 characters';
+'is this a valid event id: a ULID in upper case, a UUIDv7 in lower case or <prefix>_<ulid> in lower case, at most 64 characters';
 
 -- Ids
 
@@ -59,7 +59,7 @@ COMMENT ON FUNCTION kanthorq_ulid(timestamptz) IS
 CREATE FUNCTION kanthorq_ulid_floor(at timestamptz) RETURNS text
     AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kanthorq_ulid_floor(timestamptz) IS
-'the smallest ULID of that millisecond: the bound of a time range';
+'the smallest ULID of that millisecond, for the bound of a time range';
 
 CREATE FUNCTION kanthorq_uuidv7() RETURNS text
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED;
@@ -69,7 +69,7 @@ COMMENT ON FUNCTION kanthorq_uuidv7() IS
 CREATE FUNCTION kanthorq_id_time(id text) RETURNS timestamptz
     AS 'MODULE_PATHNAME' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
 COMMENT ON FUNCTION kanthorq_id_time(text) IS
-'the time inside an event id, to the millisecond; an error for what is no event id';
+'the time inside an event id, to the millisecond; an error if this is not an event id';
 
 -- Streams
 
@@ -100,7 +100,7 @@ CREATE TABLE kanthorq_registered_table (
     PRIMARY KEY (kind, name)
 );
 COMMENT ON TABLE kanthorq_registered_table IS
-'which table each stream and consumer has, and whose the name is; no other table is used under it; written by KanthorQ only';
+'the table of each stream and consumer, and the role to which its name belongs; no other table is used under that name; written by KanthorQ only';
 COMMENT ON COLUMN kanthorq_registered_table.kind IS 'stream or consumer';
 COMMENT ON COLUMN kanthorq_registered_table.name IS 'the name of the stream or consumer';
 COMMENT ON COLUMN kanthorq_registered_table.relation IS 'its table, whatever the table is called now';
@@ -115,7 +115,7 @@ CREATE FUNCTION kanthorq_stream_create(name text, subject_index boolean DEFAULT 
     RETURNS kanthorq_stream_registry
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION kanthorq_stream_create(text, boolean) IS
-'creates the stream and its table, or returns the one that exists; adopts an unregistered table of that name with the shape of a stream; subject_index: also an index on (subject, id)';
+'creates the stream and its table, or returns the stream if it exists; adopts an unregistered table of that name that has the shape of a stream''s table; subject_index: the table also gets an index on (subject, id)';
 
 CREATE FUNCTION kanthorq_stream_table(name text) RETURNS regclass
     AS 'MODULE_PATHNAME' LANGUAGE C STABLE STRICT PARALLEL SAFE;
@@ -132,7 +132,7 @@ CREATE FUNCTION kanthorq_stream_trim(name text, before_id text, confirm text,
     RETURNS bigint
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION kanthorq_stream_trim(text, text, text, boolean) IS
-'removes the events whose id sorts before this one and returns how many; confirm repeats the name; refused while a consumer has not finished one of them, unless forced; discarded and cancelled count as finished';
+'removes the events whose id sorts before before_id and returns how many; confirm repeats the name; refused while a consumer has not finished one of them, unless force is true; discarded and cancelled count as finished';
 
 -- Events
 
@@ -178,7 +178,7 @@ CREATE FUNCTION kanthorq_publish_many(stream text, subjects text[], bodies bytea
     RETURNS text[]
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION kanthorq_publish_many(text, text[], bytea[], jsonb[], text[], bigint[], text) IS
-'adds up to 1,000,000 events, one for each element of the arrays, all or none, and returns their ids in order; null arrays and null elements of the optional ones mean defaults; subjects and bodies both null: no events';
+'adds up to 1,000,000 events, one for each element of the arrays, all or none, and returns their ids in order; if an optional array or an element of it is null, the default is taken; subjects and bodies both null: no events';
 
 CREATE FUNCTION kanthorq_publish_many_text(stream text, subjects text[], bodies text[],
                                            metadata jsonb[] DEFAULT NULL, ids text[] DEFAULT NULL,
@@ -240,19 +240,19 @@ CREATE TABLE kanthorq_consumer_registry (
     CONSTRAINT kanthorq_registered_consumers_pkey PRIMARY KEY (name)
 );
 COMMENT ON TABLE kanthorq_consumer_registry IS
-'the consumers and what they are for; written by kanthorq_consumer_create(), _alter() and _drop() only';
+'the consumers and their settings; written by kanthorq_consumer_create(), kanthorq_consumer_alter() and kanthorq_consumer_drop() only';
 COMMENT ON COLUMN kanthorq_consumer_registry.name IS 'the name of the consumer, its case kept';
 COMMENT ON COLUMN kanthorq_consumer_registry.stream_name IS 'the stream it consumes';
 COMMENT ON COLUMN kanthorq_consumer_registry.includes IS
-'subject filters: an event is the consumer''s when one of these matches its subject';
+'subject filters: an event is for the consumer if one of these matches its subject';
 COMMENT ON COLUMN kanthorq_consumer_registry.excludes IS
-'subject filters: and none of these does';
+'subject filters: an event is not for the consumer if one of these matches its subject';
 COMMENT ON COLUMN kanthorq_consumer_registry.metadata_contains IS
-'and its metadata contains this object';
+'an event is for the consumer only if its metadata contains this object';
 COMMENT ON COLUMN kanthorq_consumer_registry.attempt_max IS
 'how often an event is delivered before it is discarded';
 COMMENT ON COLUMN kanthorq_consumer_registry.visibility_timeout IS
-'how long a lease is held unless a pull names another time, in milliseconds';
+'how long a lease lasts unless a pull names another time, in milliseconds';
 COMMENT ON COLUMN kanthorq_consumer_registry.ordered IS
 'whether new events wait for open publishers, so that they come in strict position order';
 COMMENT ON COLUMN kanthorq_consumer_registry.created_at IS
@@ -338,7 +338,7 @@ CREATE TYPE kanthorq_start (
     LIKE = text
 );
 COMMENT ON TYPE kanthorq_start IS
-'where a consumer starts: first, new, an event id or a time; a text, timestamptz, timestamp or date that is given for it is cast to it';
+'where a consumer starts: first, new, an event id or a time; text, timestamptz, timestamp and date are cast to it';
 
 CREATE FUNCTION kanthorq_start_of(at timestamptz) RETURNS kanthorq_start
     AS 'MODULE_PATHNAME', 'kanthorq_start_of_timestamptz' LANGUAGE C IMMUTABLE STRICT PARALLEL SAFE;
@@ -366,7 +366,7 @@ COMMENT ON CAST (timestamp AS kanthorq_start) IS 'a time in the session''s time 
 CREATE CAST (date AS kanthorq_start) WITH FUNCTION kanthorq_start_of(date) AS IMPLICIT;
 COMMENT ON CAST (date AS kanthorq_start) IS 'the start of a day in the session''s time zone';
 CREATE CAST (kanthorq_start AS text) WITHOUT FUNCTION AS ASSIGNMENT;
-COMMENT ON CAST (kanthorq_start AS text) IS 'what it says';
+COMMENT ON CAST (kanthorq_start AS text) IS 'the start as text';
 
 CREATE FUNCTION kanthorq_consumer_create(name text, stream text, includes text[] DEFAULT '{>}',
                                          excludes text[] DEFAULT '{}',
@@ -378,7 +378,7 @@ CREATE FUNCTION kanthorq_consumer_create(name text, stream text, includes text[]
     RETURNS kanthorq_consumer_registry
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION kanthorq_consumer_create(text, text, text[], text[], integer, interval, kanthorq_start, boolean, jsonb) IS
-'creates a consumer of the stream, or returns the one that exists with this definition; start_at: first, new (after every position handed out), an event id (from that event on) or a timestamp (from the first position of an event of that time or later); without effect on one that exists';
+'creates a consumer of the stream, or returns the one that exists, if it has this definition; start_at: first, new (after every position handed out), an event id (from that event on) or a time (from the first position of an event of that time or later); start_at has no effect on a consumer that exists';
 
 CREATE FUNCTION kanthorq_consumer_alter(name text, includes text[] DEFAULT NULL,
                                         excludes text[] DEFAULT NULL,
@@ -389,7 +389,7 @@ CREATE FUNCTION kanthorq_consumer_alter(name text, includes text[] DEFAULT NULL,
     RETURNS kanthorq_consumer_registry
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION kanthorq_consumer_alter(text, text[], text[], integer, interval, boolean, jsonb) IS
-'changes what is not null; filters count for what is delivered for the first time from now on';
+'changes the settings that are not null; new filters count for events that are delivered for the first time from now on';
 
 CREATE FUNCTION kanthorq_consumer_table(name text) RETURNS regclass
     AS 'MODULE_PATHNAME' LANGUAGE C STABLE STRICT PARALLEL SAFE;
@@ -405,7 +405,7 @@ CREATE FUNCTION kanthorq_consumer_seek(name text, start_at kanthorq_start, confi
     RETURNS bigint
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION kanthorq_consumer_seek(text, kanthorq_start, text) IS
-'moves the consumer to first, new, an event id or a timestamp and returns the new cursor; ends its leases and forgets its tasks but the cancelled ones; confirm repeats the name';
+'moves the consumer to first, new, an event id or a time and returns the new cursor; ends its leases and forgets its tasks, except for the cancelled ones; confirm repeats the name';
 
 CREATE FUNCTION kanthorq_pull(consumer text, size integer DEFAULT 100, wait interval DEFAULT '0',
                               visibility_timeout interval DEFAULT NULL)
@@ -413,19 +413,19 @@ CREATE FUNCTION kanthorq_pull(consumer text, size integer DEFAULT 100, wait inte
                    body bytea, metadata jsonb, created_at bigint)
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 100;
 COMMENT ON FUNCTION kanthorq_pull(text, integer, interval, interval) IS
-'leases up to size (1 to 10,000) events: those of leases that ran out, then retries that are due, then new ones; waits up to wait for the first; no row does not mean that nothing is left';
+'leases up to size (1 to 10,000) events: those of leases that ran out, then retries that are due, then new ones; waits for the first one, at most for wait; no row does not mean that nothing is left';
 
 -- A null list never means all: clients send null for a list that was never filled. So all that is left
 -- has a form of its own, without ids, and a call that names ids as null is an error.
 CREATE FUNCTION kanthorq_ack(consumer text, lease bigint) RETURNS bigint
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION kanthorq_ack(text, bigint) IS
-'settles all events that are left in the lease as completed and returns how many; KQ001 if the lease is no longer held';
+'completes all events that are left in the lease and returns how many; KQ001 if the lease is no longer held';
 
 CREATE FUNCTION kanthorq_ack(consumer text, lease bigint, ids text[]) RETURNS bigint
     AS 'MODULE_PATHNAME', 'kanthorq_ack_events' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION kanthorq_ack(text, bigint, text[]) IS
-'settles these events of the lease as completed and returns how many: ids that are not in it are skipped, an empty array settles nothing, a null one is an error; KQ001 if the lease is no longer held';
+'completes these events of the lease and returns how many: ids that are not in it are skipped, an empty array completes nothing, a null one is an error; KQ001 if the lease is no longer held';
 
 -- One function and not two, because error could then be the third argument as well. The server would
 -- have to choose by the type of an argument that often has none, and it prefers text: an untyped
@@ -442,22 +442,22 @@ CREATE FUNCTION kanthorq_extend(consumer text, lease bigint, by interval DEFAULT
     RETURNS timestamptz
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION kanthorq_extend(text, bigint, interval) IS
-'the lease now runs out so long from now (null: the consumer''s visibility_timeout); returns that time; KQ001 if the lease is no longer held';
+'makes the lease run out this long from now (null: the consumer''s visibility_timeout) and returns that time; KQ001 if the lease is no longer held';
 
 CREATE FUNCTION kanthorq_cancel(consumer text, ids text[]) RETURNS text[]
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION kanthorq_cancel(text, text[]) IS
-'the consumer is not to get these events, whether they wait, run or are retried; returns the ids whose state changed; ids null or empty: none';
+'takes these events away from the consumer, whether they are available, running or retryable; returns the ids whose state changed; ids null or empty: none';
 
 CREATE FUNCTION kanthorq_resume(consumer text, ids text[]) RETURNS text[]
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION kanthorq_resume(text, text[]) IS
-'makes cancelled and discarded events that still exist available again, with no attempts made; returns the ids whose state changed; ids null or empty: none';
+'makes cancelled and discarded events available again, if they still exist, with no attempts made; returns the ids whose state changed; ids null or empty: none';
 
 CREATE FUNCTION kanthorq_task_state(consumer text, id text) RETURNS text
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 COMMENT ON FUNCTION kanthorq_task_state(text, text) IS
-'available, running, completed (or never to come), retryable, discarded or cancelled; null if the event does not exist or is not for the consumer';
+'the state of the event for the consumer: available, running, completed (also if it never comes), retryable, discarded or cancelled; null if the event does not exist or is not for the consumer';
 
 CREATE FUNCTION kanthorq_tasks(consumer text, state text DEFAULT NULL, size integer DEFAULT 100)
     RETURNS TABLE (event_id text, subject text, state text, attempt_count smallint,
@@ -470,14 +470,14 @@ COMMENT ON FUNCTION kanthorq_tasks(text, text, integer) IS
 CREATE PROCEDURE kanthorq_wait(consumer text, timeout interval DEFAULT '30 seconds')
     AS 'MODULE_PATHNAME' LANGUAGE C;
 COMMENT ON PROCEDURE kanthorq_wait(text, interval) IS
-'returns when a pull has something to look at, or after timeout; holds no snapshot and no transaction id meanwhile; must be called on its own, as it commits (25001)';
+'waits until a pull has something to look at, at most for timeout; meanwhile it holds no snapshot and no transaction id; it commits, so call it on its own (otherwise 25001)';
 
 CREATE FUNCTION kanthorq_horizon(stream text)
     RETURNS TABLE (pid integer, gid text, txid xid8, since timestamptz, application_name text,
                    query text)
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 10;
 COMMENT ON FUNCTION kanthorq_horizon(text) IS
-'the open and prepared transactions that hold a writer''s lock on the stream: those that publish, whose events are still to come, and those that remove';
+'the open and prepared transactions that hold a writer''s lock on the stream: those that publish, whose events are still to come, and those that remove events';
 
 -- Views
 
@@ -499,9 +499,9 @@ COMMENT ON COLUMN kanthorq_streams."table" IS 'its table';
 COMMENT ON COLUMN kanthorq_streams.created_at IS
 'when the stream was created or adopted, in milliseconds since the epoch';
 COMMENT ON COLUMN kanthorq_streams.events IS
-'about how many events it has: an estimate from the statistics that the server keeps of the table, never more than last_position; null if they do not say';
+'about how many events it has: an estimate from the statistics that the server keeps of the table, never more than last_position; null if there are no statistics';
 COMMENT ON COLUMN kanthorq_streams.bytes IS
-'the size of the table with its indexes and what is stored out of line';
+'the size of the table, its indexes and what is stored out of line';
 COMMENT ON COLUMN kanthorq_streams.last_position IS
 'the last position that was handed out, whether an event came of it or not: not a count of events';
 COMMENT ON COLUMN kanthorq_streams.newest_id IS
