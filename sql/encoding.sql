@@ -2,13 +2,13 @@
 -- characters are refused where characters are wanted, and stored where bytes are.
 
 \set origin :DBNAME
-CREATE DATABASE kanthorq_regress_latin TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'
+CREATE DATABASE kanthorq_regression_latin TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C'
     LOCALE_PROVIDER libc;
-CREATE DATABASE kanthorq_regress_ascii TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'
+CREATE DATABASE kanthorq_regression_ascii TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE 'C'
     LOCALE_PROVIDER libc;
 
 -- LATIN1: e with acute is one byte in the database, and two in a body.
-\c kanthorq_regress_latin
+\c kanthorq_regression_latin
 SET lc_messages = 'C';
 CREATE EXTENSION kanthorq;
 SELECT name FROM kanthorq_stream_create('encoding');
@@ -38,7 +38,7 @@ EXCEPTION WHEN others THEN
 END $$;
 
 -- SQL_ASCII: the server takes any bytes for text.
-\c kanthorq_regress_ascii
+\c kanthorq_regression_ascii
 SET lc_messages = 'C';
 CREATE EXTENSION kanthorq;
 SELECT name FROM kanthorq_stream_create('encoding');
@@ -70,5 +70,5 @@ SELECT kanthorq_publish('encoding', 'bytes', '\x636166e9', id => '01ARZ3NDEKTSV4
 SELECT subject, body FROM kanthorq_events('encoding');
 
 \c :origin
-DROP DATABASE kanthorq_regress_latin;
-DROP DATABASE kanthorq_regress_ascii;
+DROP DATABASE kanthorq_regression_latin;
+DROP DATABASE kanthorq_regression_ascii;

@@ -3,8 +3,8 @@
 -- streams.) In a database of its own, because an extension is there once per database.
 
 \set origin :DBNAME
-CREATE DATABASE kanthorq_regress_hostile TEMPLATE template0;
-\c kanthorq_regress_hostile
+CREATE DATABASE kanthorq_regression_hostile TEMPLATE template0;
+\c kanthorq_regression_hostile
 SET lc_messages = 'C';
 CREATE SCHEMA hostile;
 CREATE SCHEMA "odd 'name";
@@ -97,4 +97,4 @@ SELECT :own.kanthorq_stream_drop('hostile', confirm => 'hostile');
 RESET search_path;
 
 \c :origin
-DROP DATABASE kanthorq_regress_hostile;
+DROP DATABASE kanthorq_regression_hostile;

@@ -3,8 +3,8 @@
 -- there once per database.
 
 \set origin :DBNAME
-CREATE DATABASE kanthorq_regress_schema TEMPLATE template0;
-\c kanthorq_regress_schema
+CREATE DATABASE kanthorq_regression_schema TEMPLATE template0;
+\c kanthorq_regression_schema
 SET lc_messages = 'C';
 
 CREATE SCHEMA "odd 'name""x";
@@ -219,4 +219,4 @@ SELECT count(*) FROM hostile.kanthorq_stream_registry;
 SELECT count(*) FROM pg_temp.kanthorq_stream_registry;
 
 \c :origin
-DROP DATABASE kanthorq_regress_schema;
+DROP DATABASE kanthorq_regression_schema;
