@@ -1,19 +1,5 @@
 -- Creating consumers, altering and dropping them; names of every length and kind; what each gets.
 
--- SQLSTATE and message of a statement that is refused.
-CREATE FUNCTION pg_temp.refused(statement text) RETURNS text LANGUAGE plpgsql AS $$
-BEGIN
-    EXECUTE statement;
-    RETURN 'not refused';
-EXCEPTION WHEN others THEN
-    RETURN sqlstate || ' ' || sqlerrm;
-END $$;
--- Publishes an event for each character, with a subject and an id that end in it.
-CREATE FUNCTION pg_temp.publish(stream text, tails text) RETURNS bigint LANGUAGE sql AS $$
-    SELECT count(kanthorq_publish(stream, 'event.' || tail, '',
-        id => '01ARZ3NDEKTSV4RRFFQ69G5FA' || tail))
-    FROM regexp_split_to_table(tails, '') AS tail
-$$;
 -- Pulls, settles it all, and returns what came: the last character of each event's id.
 CREATE FUNCTION pg_temp.consume(consumer text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
@@ -34,7 +20,7 @@ CREATE VIEW consumer_definitions AS
     FROM kanthorq_consumer_registry;
 
 SELECT name FROM kanthorq_stream_create('consumer');
-SELECT pg_temp.publish('consumer', '123');
+SELECT test.publish('consumer', '123');
 
 -- A new consumer: a row in the registry, in milliseconds since the epoch, and a table.
 SELECT name, stream_name, includes, excludes, metadata_contains, attempt_max, visibility_timeout,
@@ -75,7 +61,7 @@ SELECT name FROM kanthorq_consumer_create('consumer_all', 'consumer', includes =
     excludes => '{event.2}', attempt_max => 3, visibility_timeout => '61.5 s',
     start_at => 'new', ordered => true, metadata_contains => '{"tenant":7}');
 -- Each difference in the definition is refused.
-SELECT statement, pg_temp.refused(format(
+SELECT statement, test.refused(format(
     'SELECT kanthorq_consumer_create(name => ''consumer_new'', %s)', statement))
 FROM unnest(ARRAY[
     $$stream => 'consumer'$$,
@@ -87,7 +73,7 @@ FROM unnest(ARRAY[
     $$stream => 'consumer', ordered => true$$,
     $$stream => 'consumer', metadata_contains => '{"tenant": 7}'$$]) AS statement;
 SELECT name FROM kanthorq_stream_create('consumer_other');
-SELECT pg_temp.refused($$SELECT kanthorq_consumer_create('consumer_new', 'consumer_other')$$);
+SELECT test.refused($$SELECT kanthorq_consumer_create('consumer_new', 'consumer_other')$$);
 SELECT kanthorq_stream_drop('consumer_other', confirm => 'consumer_other');
 SELECT * FROM consumer_definitions ORDER BY name;
 
@@ -112,7 +98,7 @@ SELECT start_at, pg_temp.starting(start_at) FROM unnest(ARRAY['first', 'new',
     '2020-01-02 00:00:00.001+00', '2020-01-04 00:00+00', '2020-01-04 00:00:00.001+00', 'epoch',
     'infinity']) AS start_at;
 SELECT right(id, 1) AS id, pg_temp.starting(id) FROM kanthorq_events('consumer_start');
-SELECT pg_temp.refused($$SELECT kanthorq_consumer_create('consumer_start', 'consumer_start',
+SELECT test.refused($$SELECT kanthorq_consumer_create('consumer_start', 'consumer_start',
     start_at => '01DXHRTJ00000000000000000Z')$$);
 SELECT kanthorq_stream_drop('consumer_start', confirm => 'consumer_start');
 -- The time is the one inside the id, whatever the form of the id.
@@ -131,7 +117,7 @@ SELECT start_at, pg_temp.starting(start_at) FROM unnest(ARRAY['2019-01-01 00:00+
     '2020-01-05 12:00+00']) AS start_at;
 -- What is published from then on always comes.
 SELECT name FROM kanthorq_consumer_create('consumer_start', 'consumer_start', start_at => 'new');
-SELECT pg_temp.publish('consumer_start', '1');
+SELECT test.publish('consumer_start', '1');
 SELECT pg_temp.consume('consumer_start');
 -- Also in a stream that is empty.
 SELECT name FROM kanthorq_stream_create('consumer_empty');
@@ -139,7 +125,7 @@ SELECT name FROM kanthorq_consumer_create('consumer_empty_first', 'consumer_empt
 SELECT name FROM kanthorq_consumer_create('consumer_empty_new', 'consumer_empty', start_at => 'new');
 SELECT name FROM kanthorq_consumer_create('consumer_empty_time', 'consumer_empty',
     start_at => '2020-01-01');
-SELECT pg_temp.publish('consumer_empty', '12');
+SELECT test.publish('consumer_empty', '12');
 SELECT name, pg_temp.consume(name) FROM kanthorq_consumer_registry
 WHERE stream_name = 'consumer_empty' ORDER BY name;
 
@@ -209,12 +195,12 @@ SELECT kanthorq_stream_drop('consumer_types', confirm => 'consumer_types');
 
 -- Two consumers of one stream do not know of each other.
 SELECT name FROM kanthorq_consumer_create('consumer_second', 'consumer');
-SELECT pg_temp.publish('consumer', '4');
+SELECT test.publish('consumer', '4');
 SELECT pg_temp.consume('consumer_new');
 SELECT pg_temp.consume('consumer_second');
 SELECT pg_temp.consume('consumer_new');
 SELECT kanthorq_consumer_drop('consumer_second', confirm => 'consumer_second');
-SELECT pg_temp.publish('consumer', '5');
+SELECT test.publish('consumer', '5');
 SELECT pg_temp.consume('consumer_new');
 
 -- Altering changes what is named; null leaves it as it is. It concerns what is delivered from now on.
@@ -227,7 +213,7 @@ SELECT name FROM kanthorq_consumer_alter('consumer_new', attempt_max => 2);
 SELECT name FROM kanthorq_consumer_alter('consumer_new', visibility_timeout => '10 seconds');
 SELECT name FROM kanthorq_consumer_alter('consumer_new', ordered => true);
 SELECT * FROM consumer_definitions WHERE name = 'consumer_new';
-SELECT pg_temp.publish('consumer', '6789');
+SELECT test.publish('consumer', '6789');
 SELECT pg_temp.consume('consumer_new');
 SELECT name FROM kanthorq_consumer_alter('consumer_new', includes => '{>}', excludes => '{}',
     metadata_contains => '{"tenant": 7}');
@@ -239,7 +225,7 @@ SELECT pg_temp.consume('consumer_new');
 SELECT name FROM kanthorq_consumer_alter('consumer_new', metadata_contains => '{}');
 SELECT * FROM consumer_definitions WHERE name = 'consumer_new';
 -- A lease that is out keeps its deadline; the next one has the new timeout.
-SELECT pg_temp.publish('consumer', 'EF');
+SELECT test.publish('consumer', 'EF');
 SELECT lease FROM kanthorq_pull('consumer_new', 1) \gset first_
 SELECT name FROM kanthorq_consumer_alter('consumer_new', visibility_timeout => '1 hour');
 SELECT lease FROM kanthorq_pull('consumer_new', 1) \gset second_
@@ -248,22 +234,22 @@ SELECT lease = :first_lease AS is_first,
 FROM kanthorq_delivery_lease WHERE consumer = 'consumer_new' AND lease > 0 ORDER BY lease;
 
 -- Dropping wants the name repeated, takes the table with it, and answers false where there is none.
-SELECT pg_temp.refused($$SELECT kanthorq_consumer_drop('consumer_new', 'consumer_all')$$);
-SELECT pg_temp.refused($$SELECT kanthorq_consumer_drop('consumer_new', NULL)$$);
+SELECT test.refused($$SELECT kanthorq_consumer_drop('consumer_new', 'consumer_all')$$);
+SELECT test.refused($$SELECT kanthorq_consumer_drop('consumer_new', NULL)$$);
 SELECT pg_temp.consume('consumer_new');
 SELECT kanthorq_consumer_drop('consumer_new', confirm => 'consumer_new');
 SELECT kanthorq_consumer_drop('consumer_new', confirm => 'consumer_new');
 SELECT to_regclass('kanthorq_consumer_consumer_new');
-SELECT pg_temp.refused($$SELECT * FROM kanthorq_pull('consumer_new')$$);
-SELECT pg_temp.refused(format('SELECT kanthorq_ack(%L, %s)', 'consumer_new', :first_lease));
+SELECT test.refused($$SELECT * FROM kanthorq_pull('consumer_new')$$);
+SELECT test.refused(format('SELECT kanthorq_ack(%L, %s)', 'consumer_new', :first_lease));
 -- One of the same name begins anew: the lease of its predecessor is not its own.
 SELECT name FROM kanthorq_consumer_create('consumer_new', 'consumer');
-SELECT pg_temp.refused(format('SELECT kanthorq_ack(%L, %s)', 'consumer_new', :first_lease))
+SELECT test.refused(format('SELECT kanthorq_ack(%L, %s)', 'consumer_new', :first_lease))
     LIKE 'KQ001 %' AS refused;
 SELECT pg_temp.consume('consumer_new');
 -- Its table may have gone before it.
 DROP TABLE kanthorq_consumer_consumer_new;
-SELECT pg_temp.refused($$SELECT * FROM kanthorq_pull('consumer_new')$$);
+SELECT test.refused($$SELECT * FROM kanthorq_pull('consumer_new')$$);
 SELECT kanthorq_consumer_drop('consumer_new', confirm => 'consumer_new');
 SELECT count(*) FROM kanthorq_consumer_registry WHERE name = 'consumer_new';
 
@@ -278,9 +264,9 @@ SELECT to_regclass('kanthorq_consumer_consumer_undone'), to_regclass('kanthorq_c
 -- A stream, an event and a consumer in one transaction; the event is delivered behind it.
 BEGIN;
 SELECT name FROM kanthorq_stream_create('consumer_at_once');
-SELECT pg_temp.publish('consumer_at_once', '1');
+SELECT test.publish('consumer_at_once', '1');
 SELECT name FROM kanthorq_consumer_create('consumer_at_once', 'consumer_at_once');
-SELECT pg_temp.publish('consumer_at_once', '2');
+SELECT test.publish('consumer_at_once', '2');
 SELECT pg_temp.consume('consumer_at_once');
 COMMIT;
 SELECT pg_temp.consume('consumer_at_once');
@@ -288,7 +274,7 @@ SELECT kanthorq_stream_drop('consumer_at_once', confirm => 'consumer_at_once');
 
 -- Somebody else's table under the consumer's name is not taken over.
 CREATE TABLE kanthorq_consumer_consumer_taken (id integer);
-SELECT pg_temp.refused($$SELECT kanthorq_consumer_create('consumer_taken', 'consumer')$$);
+SELECT test.refused($$SELECT kanthorq_consumer_create('consumer_taken', 'consumer')$$);
 DROP TABLE kanthorq_consumer_consumer_taken;
 
 -- Names: of 45 bytes, which just fit into an identifier, of 46, of 128 with the same beginning, in upper
@@ -311,7 +297,7 @@ SELECT count(DISTINCT kanthorq_consumer_table(name)) = count(*) AS own_tables
 FROM kanthorq_consumer_registry;
 SELECT pg_temp.consume(repeat('n', 127) || 'a'), pg_temp.consume('registry'),
     pg_temp.consume('Upper');
-SELECT pg_temp.publish('consumer', 'G');
+SELECT test.publish('consumer', 'G');
 SELECT pg_temp.consume(repeat('n', 127) || 'a') AS a, pg_temp.consume('registry') AS registry,
     pg_temp.consume('Upper') AS upper_case;
 SELECT pg_temp.consume(repeat('n', 127) || 'b') AS b, pg_temp.consume('upper') AS lower_case;
@@ -325,7 +311,7 @@ SELECT obj_description(kanthorq_consumer_table(repeat('n', 127) || 'b'), 'pg_cla
     LIKE '%' || repeat('n', 127) || 'b%' AS says;
 
 -- A stream that is dropped takes its consumers with it, and no others.
-SELECT pg_temp.refused($$SELECT kanthorq_stream_drop('consumer', confirm => 'consumers')$$);
+SELECT test.refused($$SELECT kanthorq_stream_drop('consumer', confirm => 'consumers')$$);
 SELECT kanthorq_stream_drop('consumer', confirm => 'consumer');
 SELECT name FROM kanthorq_consumer_registry ORDER BY name;
 SELECT kanthorq_stream_drop(name, confirm => name) FROM kanthorq_stream_registry;

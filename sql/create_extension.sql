@@ -48,3 +48,11 @@ WHERE proname LIKE 'kanthorq\_%'
 SELECT privilege, has_table_privilege('public', 'kanthorq_stream_registry', privilege)
 FROM unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE']) AS privilege;
 SELECT count(*) FROM kanthorq_stream_registry;
+
+-- What the tests after this one share.
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set helpers :abs_srcdir '/tests/regress/helpers.sql'
+\set ECHO none
+\i :helpers
+\set ECHO all
+SELECT count(*) > 0 AS helpers FROM pg_proc WHERE pronamespace = to_regnamespace('test');

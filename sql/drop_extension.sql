@@ -3,7 +3,7 @@
 -- No test before this one has left anything, so that they may run in any order.
 SELECT rolname FROM pg_roles WHERE rolname LIKE 'regress\_kanthorq\_%';
 SELECT datname FROM pg_database WHERE datname LIKE 'kanthorq\_regression\_%';
-SELECT nspname FROM pg_namespace WHERE nspname NOT IN ('public', 'information_schema') AND nspname NOT LIKE 'pg\_%';
+SELECT nspname FROM pg_namespace WHERE nspname NOT IN ('public', 'test', 'information_schema') AND nspname NOT LIKE 'pg\_%';
 SELECT object.type, object.identity
 FROM (SELECT 'pg_class'::regclass AS catalog, oid FROM pg_class WHERE relnamespace = 'public'::regnamespace
       UNION ALL SELECT 'pg_proc', oid FROM pg_proc WHERE pronamespace = 'public'::regnamespace

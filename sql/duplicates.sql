@@ -8,15 +8,6 @@ CREATE FUNCTION duplicates_pass() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN R
 CREATE TRIGGER pass BEFORE INSERT ON kanthorq_stream_duplicates_trigger FOR EACH ROW
     EXECUTE FUNCTION duplicates_pass();
 
--- SQLSTATE and message of a statement that is refused.
-CREATE FUNCTION pg_temp.refused(statement text) RETURNS text LANGUAGE plpgsql AS $$
-BEGIN
-    EXECUTE statement;
-    RETURN 'not refused';
-EXCEPTION WHEN others THEN
-    RETURN sqlstate || ' ' || sqlerrm;
-END $$;
-
 SELECT name, kanthorq_publish(name, 'first', '\x01', '{"n": 1}', '01ARZ3NDEKTSV4RRFFQ69G5FA1', 1)
 FROM kanthorq_stream_registry ORDER BY name;
 
@@ -26,11 +17,11 @@ SELECT kanthorq_publish('duplicates_plain', 'again', '', id => '01ARZ3NDEKTSV4RR
 SELECT kanthorq_publish('duplicates_trigger', 'again', '', id => '01ARZ3NDEKTSV4RRFFQ69G5FA1',
     on_duplicate => 'error');
 \echo :LAST_ERROR_SQLSTATE
-SELECT name, pg_temp.refused(format('SELECT kanthorq_publish_many(%L, ''{new,again,new}'', ''{"","",""}'',
+SELECT name, test.refused(format('SELECT kanthorq_publish_many(%L, ''{new,again,new}'', ''{"","",""}'',
     ids => ''{01ARZ3NDEKTSV4RRFFQ69G5FB1,01ARZ3NDEKTSV4RRFFQ69G5FA1,01ARZ3NDEKTSV4RRFFQ69G5FB2}'')', name))
 FROM kanthorq_stream_registry ORDER BY name;
 -- An id that comes twice in one batch is a duplicate too.
-SELECT name, pg_temp.refused(format('SELECT kanthorq_publish_many(%L, ''{new,new}'', ''{"",""}'',
+SELECT name, test.refused(format('SELECT kanthorq_publish_many(%L, ''{new,new}'', ''{"",""}'',
     ids => ''{01ARZ3NDEKTSV4RRFFQ69G5FB1,01ARZ3NDEKTSV4RRFFQ69G5FB1}'')', name))
 FROM kanthorq_stream_registry ORDER BY name;
 -- And one that the transaction itself published.
@@ -88,17 +79,17 @@ SELECT count(*) FROM kanthorq_events_by_subject('duplicates_plain', 'whole', siz
 RESET enable_seqscan;
 
 -- What is wrong with an event is an error, duplicate or not.
-SELECT pg_temp.refused($$SELECT kanthorq_publish('duplicates_plain', 'again.', '',
+SELECT test.refused($$SELECT kanthorq_publish('duplicates_plain', 'again.', '',
     id => '01ARZ3NDEKTSV4RRFFQ69G5FA1', on_duplicate => 'skip')$$);
-SELECT pg_temp.refused($$SELECT kanthorq_publish_many('duplicates_plain', '{new,new}', '{"",""}',
+SELECT test.refused($$SELECT kanthorq_publish_many('duplicates_plain', '{new,new}', '{"",""}',
     ids => '{01ARZ3NDEKTSV4RRFFQ69G5FE1,x}', on_duplicate => 'skip')$$);
-SELECT pg_temp.refused(format('SELECT kanthorq_publish(''duplicates_plain'', ''new'', '''', on_duplicate => %L)', value))
+SELECT test.refused(format('SELECT kanthorq_publish(''duplicates_plain'', ''new'', '''', on_duplicate => %L)', value))
 FROM unnest(ARRAY['', 'Skip', 'ERROR', 'ignore', 'skip ', NULL]) AS value;
 -- So is what another unique index of the owner refuses.
 SELECT kanthorq_event_remove('duplicates_plain', array_agg(id::text)) > 0 AS removed
 FROM kanthorq_stream_duplicates_plain WHERE subject <> 'first';
 CREATE UNIQUE INDEX duplicates_subject ON kanthorq_stream_duplicates_plain (subject);
-SELECT pg_temp.refused($$SELECT kanthorq_publish('duplicates_plain', 'first', '',
+SELECT test.refused($$SELECT kanthorq_publish('duplicates_plain', 'first', '',
     on_duplicate => 'skip')$$);
 SELECT kanthorq_publish('duplicates_plain', 'first', '', id => '01ARZ3NDEKTSV4RRFFQ69G5FA1',
     on_duplicate => 'skip');

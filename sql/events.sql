@@ -4,15 +4,6 @@
 SET timezone = 'UTC';
 SELECT name FROM kanthorq_stream_create('events');
 
--- SQLSTATE and message of a statement that is refused.
-CREATE FUNCTION pg_temp.refused(statement text) RETURNS text LANGUAGE plpgsql AS $$
-BEGIN
-    EXECUTE statement;
-    RETURN 'not refused';
-EXCEPTION WHEN others THEN
-    RETURN sqlstate || ' ' || sqlerrm;
-END $$;
-
 -- One event, with all its fields; none where there is none, and none of an empty stream.
 SELECT * FROM kanthorq_event_get('events', '01ARZ3NDEKTSV4RRFFQ69G5FA1');
 SELECT * FROM kanthorq_events('events');
@@ -301,15 +292,15 @@ SELECT kanthorq_stream_drop('events_deep', confirm => 'events_deep');
 SELECT kanthorq_stream_drop('events_ulid', confirm => 'events_ulid');
 
 -- Sizes.
-SELECT size, pg_temp.refused(format('SELECT kanthorq_events(''events'', size => %L)',
+SELECT size, test.refused(format('SELECT kanthorq_events(''events'', size => %L)',
     size)) AS by_id,
-    pg_temp.refused(format('SELECT kanthorq_events_by_subject(''events'', size => %L)',
+    test.refused(format('SELECT kanthorq_events_by_subject(''events'', size => %L)',
         size)) AS by_subject
 FROM unnest(ARRAY[1, 10000, 0, -1, 10001, 2147483647, -2147483648, NULL]) AS size;
 SELECT count(*) FROM kanthorq_events('events', size => 1);
 
 -- What is wrong with the other arguments.
-SELECT pg_temp.refused('SELECT kanthorq_' || call) FROM (VALUES
+SELECT test.refused('SELECT kanthorq_' || call) FROM (VALUES
     ('event_get(NULL, ''01ARZ3NDEKTSV4RRFFQ69G5FAV'')'), ('event_get(''events'', NULL)'),
     ('event_get(''events'', ''x'')'),
     ('events(NULL)'), ('events(''events'', NULL)'), ('events(''events'', ''a.'')'),
@@ -332,7 +323,7 @@ CREATE ROLE regress_kanthorq_reader;
 SET ROLE regress_kanthorq_reader;
 SELECT count(*) FROM kanthorq_events('events');
 \echo :LAST_ERROR_SQLSTATE
-SELECT pg_temp.refused('SELECT kanthorq_' || call)
+SELECT test.refused('SELECT kanthorq_' || call)
 FROM (VALUES ('event_get(''events'', ''01ARZ3NDEKTSV4RRFFQ69G5FAV'')'),
     ('events_by_subject(''events'')'), ('events(''events'', since => ''2020-01-01'')')) AS calls
         (call);

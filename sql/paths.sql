@@ -3,15 +3,6 @@
 
 \set SHOW_CONTEXT never
 
--- SQLSTATE and message of a statement that is refused.
-CREATE FUNCTION pg_temp.refused(statement text) RETURNS text LANGUAGE plpgsql AS $$
-BEGIN
-    EXECUTE statement;
-    RETURN 'not refused';
-EXCEPTION WHEN others THEN
-    RETURN sqlstate || ' ' || sqlerrm;
-END $$;
-
 -- Which way publishing takes: an error that is raised inside an INSERT says so in its context.
 CREATE FUNCTION pg_temp.path(stream text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
@@ -152,10 +143,10 @@ SELECT count(*) FROM kanthorq_stream_paths_unique WHERE subject = 'order.created
 RESET enable_seqscan;
 
 -- The owner's rules refuse events.
-SELECT pg_temp.refused($$SELECT kanthorq_publish('paths_check', 'refused', '')$$);
-SELECT pg_temp.refused($$SELECT kanthorq_publish_many('paths_check', '{a,refused,b}',
+SELECT test.refused($$SELECT kanthorq_publish('paths_check', 'refused', '')$$);
+SELECT test.refused($$SELECT kanthorq_publish_many('paths_check', '{a,refused,b}',
     '{"","",""}')$$);
-SELECT pg_temp.refused($$SELECT kanthorq_publish('paths_foreign_key', 'other', '')$$);
+SELECT test.refused($$SELECT kanthorq_publish('paths_foreign_key', 'other', '')$$);
 SELECT count(*) FROM kanthorq_events('paths_check');
 -- A deferred constraint speaks at the end of the transaction, when the second one may be gone.
 BEGIN;
@@ -183,7 +174,7 @@ CREATE TRIGGER change BEFORE INSERT ON kanthorq_stream_paths_before_row FOR EACH
     EXECUTE FUNCTION paths_change();
 SELECT cardinality(kanthorq_publish_many('paths_before_row', '{left.out,left.in}', '{"",""}'));
 SELECT subject, metadata FROM kanthorq_events('paths_before_row', 'left.*');
-SELECT pg_temp.refused($$SELECT kanthorq_publish('paths_before_row', 'broken', '')$$) LIKE
+SELECT test.refused($$SELECT kanthorq_publish('paths_before_row', 'broken', '')$$) LIKE
     '23514 %"kanthorq_subject_is_valid"' AS refused;
 
 -- What is put on a table in the middle of a session is heeded by the next publish, and taken off again
@@ -206,7 +197,7 @@ ROLLBACK;
 SELECT pg_temp.path('paths_plain');
 SELECT pg_temp.path('paths_disabled');
 ALTER TABLE kanthorq_stream_paths_plain DROP CONSTRAINT kanthorq_subject_is_valid;
-SELECT pg_temp.path('paths_plain'), pg_temp.refused($$SELECT kanthorq_publish('paths_plain', 'a.',
+SELECT pg_temp.path('paths_plain'), test.refused($$SELECT kanthorq_publish('paths_plain', 'a.',
     '')$$);
 ALTER TABLE kanthorq_stream_paths_plain ADD CONSTRAINT kanthorq_subject_is_valid CHECK
     (kanthorq_is_subject(subject));
@@ -236,14 +227,14 @@ SELECT kanthorq_publish('paths_plain', 'allowed.unseen', '') IS NOT NULL AS publ
 SELECT cardinality(kanthorq_publish_many('paths_plain', '{allowed.seen,allowed.seen}', '{"",""}'));
 SELECT kanthorq_publish('paths_plain', 'forbidden.seen', '');
 \echo :LAST_ERROR_SQLSTATE
-SELECT pg_temp.refused($$SELECT kanthorq_publish_many('paths_plain',
+SELECT test.refused($$SELECT kanthorq_publish_many('paths_plain',
     '{allowed.seen,forbidden.seen}', '{"",""}')$$);
-SELECT pg_temp.refused($$INSERT INTO kanthorq_stream_paths_plain (subject, body)
+SELECT test.refused($$INSERT INTO kanthorq_stream_paths_plain (subject, body)
     VALUES ('forbidden.seen', '')$$);
 SELECT subject FROM kanthorq_events('paths_plain');
 SET row_security = off;
-SELECT pg_temp.refused($$SELECT kanthorq_publish('paths_plain', 'allowed.seen', '')$$),
-    pg_temp.refused($$SELECT kanthorq_events('paths_plain')$$);
+SELECT test.refused($$SELECT kanthorq_publish('paths_plain', 'allowed.seen', '')$$),
+    test.refused($$SELECT kanthorq_events('paths_plain')$$);
 RESET row_security;
 RESET ROLE;
 SELECT subject, count(*) FROM kanthorq_stream_paths_plain WHERE subject ~ 'owner|allowed|forbidden'
@@ -257,8 +248,8 @@ RESET ROLE;
 GRANT INSERT (id, subject, body, metadata, created_at) ON kanthorq_stream_paths_after_row
     TO regress_kanthorq_publisher;
 SET ROLE regress_kanthorq_publisher;
-SELECT pg_temp.refused($$SELECT kanthorq_publish('paths_before_row', 'a', '')$$);
-SELECT pg_temp.refused($$SELECT kanthorq_publish('paths_after_row', 'a', '')$$);
+SELECT test.refused($$SELECT kanthorq_publish('paths_before_row', 'a', '')$$);
+SELECT test.refused($$SELECT kanthorq_publish('paths_after_row', 'a', '')$$);
 RESET ROLE;
 GRANT INSERT ON paths_log TO regress_kanthorq_publisher;
 SET ROLE regress_kanthorq_publisher;

@@ -3,15 +3,6 @@
 SET timezone = 'UTC';
 SELECT name FROM kanthorq_stream_create('publish');
 
--- SQLSTATE and message of a statement that is refused.
-CREATE FUNCTION pg_temp.refused(statement text) RETURNS text LANGUAGE plpgsql AS $$
-BEGIN
-    EXECUTE statement;
-    RETURN 'not refused';
-EXCEPTION WHEN others THEN
-    RETURN sqlstate || ' ' || sqlerrm;
-END $$;
-
 -- Everything given, by place and by name: stored as it is, the id returned.
 SELECT kanthorq_publish('publish', 'order.created', '\x00ff', '{"k": [1, null]}',
     '01ARZ3NDEKTSV4RRFFQ69G5FA1', 42, 'error');
@@ -49,8 +40,8 @@ SELECT parameter_types FROM pg_prepared_statements WHERE name = 'publish';
 DEALLOCATE publish;
 SELECT kanthorq_publish('publish', 'literal', '\x6869') AS id \gset
 SELECT body, length(body) FROM kanthorq_event_get('publish', :'id');
-SELECT pg_temp.refused($$SELECT kanthorq_publish('publish', 'literal', '\x6')$$);
-SELECT pg_temp.refused($$SELECT kanthorq_publish('publish', 'literal', 'text'::text)$$);
+SELECT test.refused($$SELECT kanthorq_publish('publish', 'literal', '\x6')$$);
+SELECT test.refused($$SELECT kanthorq_publish('publish', 'literal', 'text'::text)$$);
 
 -- kanthorq_publish_text(): the bytes of the text in UTF-8. kanthorq_publish_json(): those of the
 -- document's text, as the server writes it.
@@ -79,14 +70,10 @@ SELECT kanthorq_publish_text('publish', 'others', 'x', '{"k": 1}', '01ARZ3NDEKTS
 SELECT id, subject, metadata, created_at FROM kanthorq_events('publish', 'others');
 
 -- Bodies of every size, and such as do and do not compress.
-CREATE FUNCTION pg_temp.bytes(size integer) RETURNS bytea LANGUAGE sql AS $$
-    SELECT coalesce(substr(string_agg(sha256(n::text::bytea), '' ORDER BY n), 1, size), '')
-    FROM generate_series(1, (size + 31) / 32) AS n
-$$;
 CREATE TABLE publish_bodies AS
     SELECT size, body
     FROM unnest(ARRAY[0, 1, 126, 127, 1999, 2000, 2001, 8000, 8192, 1000000, 1048576]) AS size,
-        LATERAL (VALUES (pg_temp.bytes(size)), (convert_to(repeat('a', size), 'UTF8'))) AS bodies
+        LATERAL (VALUES (test.bytes(size)), (convert_to(repeat('a', size), 'UTF8'))) AS bodies
             (body);
 SELECT count(kanthorq_publish('publish', 'bodies.' || size, body)) FROM publish_bodies;
 SELECT size, count(*) AS expected, count(e.body) AS stored
@@ -96,7 +83,7 @@ FROM publish_bodies AS b
 GROUP BY size ORDER BY size;
 -- They are the stream's own: the table that they came from may go.
 DROP TABLE publish_bodies;
-SELECT subject, length(body), md5(body) = md5(pg_temp.bytes(length(body))) AS first_kind,
+SELECT subject, length(body), md5(body) = md5(test.bytes(length(body))) AS first_kind,
     md5(body) = md5(convert_to(repeat('a', length(body)), 'UTF8')) AS second_kind
 FROM kanthorq_events('publish', 'bodies.*') WHERE length(body) > 8000 ORDER BY length(body), 3;
 
@@ -106,7 +93,7 @@ SELECT kanthorq_publish('publish', 'metadata', '',
 SELECT metadata = (repeat('{"a": ', 1000) || '1' || repeat('}', 1000))::jsonb AS same
 FROM kanthorq_event_get('publish', :'id');
 SELECT kanthorq_publish('publish', 'metadata', '', metadata) AS id, md5(metadata::text) AS digest
-FROM (SELECT jsonb_object_agg(n, encode(pg_temp.bytes(n), 'hex')) AS metadata
+FROM (SELECT jsonb_object_agg(n, encode(test.bytes(n), 'hex')) AS metadata
     FROM generate_series(1, 1000) AS n) AS big \gset
 SELECT md5(metadata::text) = :'digest' AS same, length(metadata::text) > 1000000 AS big
 FROM kanthorq_event_get('publish', :'id');
@@ -171,7 +158,7 @@ WITH published AS MATERIALIZED (SELECT kanthorq_publish('publish', 'many.cte', '
 SELECT count(*), count(DISTINCT txid) FROM kanthorq_stream_publish WHERE subject LIKE 'many.%';
 
 -- Nulls where a value is needed.
-SELECT pg_temp.refused(format('SELECT kanthorq_publish%s', call)) FROM (VALUES
+SELECT test.refused(format('SELECT kanthorq_publish%s', call)) FROM (VALUES
     ('(NULL, ''a'', '''')'), ('(''publish'', NULL, '''')'), ('(''publish'', ''a'', NULL)'),
     ('(''publish'', ''a'', '''', on_duplicate => NULL)'),
     ('_text(NULL, ''a'', '''')'), ('_text(''publish'', NULL, '''')'),
@@ -180,7 +167,7 @@ SELECT pg_temp.refused(format('SELECT kanthorq_publish%s', call)) FROM (VALUES
     ('_json(''publish'', ''a'', NULL)')) AS calls (call);
 
 -- Metadata is an object; JSON's null is none.
-SELECT metadata, pg_temp.refused(format('SELECT kanthorq_publish(''publish'', ''a'', '''', %L)',
+SELECT metadata, test.refused(format('SELECT kanthorq_publish(''publish'', ''a'', '''', %L)',
     metadata))
 FROM unnest(ARRAY['null', '1', '"{}"', 'true', '[]', '[{}]']) AS metadata;
 
@@ -190,7 +177,7 @@ SELECT kanthorq_publish('publish', 'a', '');
 ROLLBACK;
 \echo :LAST_ERROR_SQLSTATE
 SET default_transaction_read_only = on;
-SELECT pg_temp.refused('SELECT kanthorq_' || call)
+SELECT test.refused('SELECT kanthorq_' || call)
 FROM unnest(ARRAY['publish(''publish'', ''a'', '''')',
     'publish_text(''publish'', ''a'', '''')', 'publish_json(''publish'', ''a'', ''1'')',
     'publish_many(''publish'', ''{a}'', ''{""}'')']) AS call;
@@ -226,30 +213,30 @@ INSERT INTO kanthorq_stream_publish (subject, body, txid) VALUES ('forged', '', 
 INSERT INTO kanthorq_stream_publish (subject, body, position) OVERRIDING SYSTEM VALUE
     VALUES ('forged', '', 1);
 \echo :LAST_ERROR_SQLSTATE
-SELECT pg_temp.refused($$SELECT kanthorq_events('publish')$$),
-    pg_temp.refused($$SELECT kanthorq_event_get('publish', '01ARZ3NDEKTSV4RRFFQ69G5FF1')$$);
+SELECT test.refused($$SELECT kanthorq_events('publish')$$),
+    test.refused($$SELECT kanthorq_event_get('publish', '01ARZ3NDEKTSV4RRFFQ69G5FF1')$$);
 SET ROLE regress_kanthorq_table_publisher;
 SELECT kanthorq_publish('publish', 'granted.table', '') IS NOT NULL AS published;
 -- A reader reads.
 SET ROLE regress_kanthorq_reader;
 SELECT subject FROM kanthorq_events('publish', 'granted.*');
-SELECT pg_temp.refused($$SELECT kanthorq_publish('publish', 'refused', '')$$),
-    pg_temp.refused($$SELECT kanthorq_publish('publish', 'refused', '',
+SELECT test.refused($$SELECT kanthorq_publish('publish', 'refused', '')$$),
+    test.refused($$SELECT kanthorq_publish('publish', 'refused', '',
         id => '01ARZ3NDEKTSV4RRFFQ69G5FF1', on_duplicate => 'skip')$$),
-    pg_temp.refused($$SELECT kanthorq_publish_many('publish', '{refused}', '{""}')$$);
-SELECT pg_temp.refused($$INSERT INTO kanthorq_stream_publish (subject, body)
+    test.refused($$SELECT kanthorq_publish_many('publish', '{refused}', '{""}')$$);
+SELECT test.refused($$INSERT INTO kanthorq_stream_publish (subject, body)
     VALUES ('refused', '')$$);
 -- Nobody does neither.
 SET ROLE regress_kanthorq_nobody;
 SELECT kanthorq_publish('publish', 'refused', '');
 \echo :LAST_ERROR_SQLSTATE
-SELECT pg_temp.refused($$SELECT kanthorq_publish_many('publish', '{}', '{}')$$),
-    pg_temp.refused($$SELECT kanthorq_events('publish')$$);
+SELECT test.refused($$SELECT kanthorq_publish_many('publish', '{}', '{}')$$),
+    test.refused($$SELECT kanthorq_events('publish')$$);
 RESET ROLE;
 -- One column of the five is not enough.
 REVOKE INSERT (metadata) ON kanthorq_stream_publish FROM regress_kanthorq_publisher;
 SET ROLE regress_kanthorq_publisher;
-SELECT pg_temp.refused($$SELECT kanthorq_publish('publish', 'refused', '')$$);
+SELECT test.refused($$SELECT kanthorq_publish('publish', 'refused', '')$$);
 RESET ROLE;
 -- USAGE on the schema is needed too.
 BEGIN;

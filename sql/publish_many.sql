@@ -2,15 +2,6 @@
 
 SELECT name FROM kanthorq_stream_create('publish_many');
 
--- SQLSTATE and message of a statement that is refused.
-CREATE FUNCTION pg_temp.refused(statement text) RETURNS text LANGUAGE plpgsql AS $$
-BEGIN
-    EXECUTE statement;
-    RETURN 'not refused';
-EXCEPTION WHEN others THEN
-    RETURN sqlstate || ' ' || sqlerrm;
-END $$;
-
 -- Everything given. The ids come back in the order of the arrays, which is the order of positions.
 SELECT kanthorq_publish_many('publish_many', '{c,a,b}', '{"\\x03","\\x01","\\x02"}',
     ARRAY['{"n": 3}', '{"n": 1}', '{"n": 2}']::jsonb[],
@@ -48,15 +39,15 @@ SELECT kanthorq_publish_many('publish_many', NULL, NULL);
 SELECT kanthorq_publish_many('publish_many', NULL, NULL, '{}', '{}', '{}', 'skip');
 PREPARE publish_many AS SELECT kanthorq_publish_many($1, $2, $3);
 EXECUTE publish_many('publish_many', NULL, NULL);
-SELECT pg_temp.refused(format('SELECT kanthorq_publish_many(''publish_many'', %s)', arguments)) FROM unnest(ARRAY[
+SELECT test.refused(format('SELECT kanthorq_publish_many(''publish_many'', %s)', arguments)) FROM unnest(ARRAY[
     'NULL, ''{}''', '''{}'', NULL', 'NULL, ''{""}''', '''{g}'', NULL', 'NULL, NULL, ids => ''{NULL}''',
     'NULL, NULL, ''{"{}"}''', 'NULL, NULL, created_at => ''{7}''', 'NULL, NULL, on_duplicate => NULL']) AS arguments;
 -- Also of none the stream must exist, and be the caller's to publish to.
-SELECT pg_temp.refused($$SELECT kanthorq_publish_many('publish_none', '{}', '{}')$$);
-SELECT pg_temp.refused($$SELECT kanthorq_publish_many('publish_none', NULL, NULL)$$);
-SELECT pg_temp.refused($$SELECT kanthorq_publish_many(NULL, NULL, NULL)$$);
+SELECT test.refused($$SELECT kanthorq_publish_many('publish_none', '{}', '{}')$$);
+SELECT test.refused($$SELECT kanthorq_publish_many('publish_none', NULL, NULL)$$);
+SELECT test.refused($$SELECT kanthorq_publish_many(NULL, NULL, NULL)$$);
 SET ROLE pg_monitor;
-SELECT pg_temp.refused($$SELECT kanthorq_publish_many('publish_many', NULL, NULL)$$);
+SELECT test.refused($$SELECT kanthorq_publish_many('publish_many', NULL, NULL)$$);
 RESET ROLE;
 
 -- Bodies as texts, of which nothing is taken for an escape, and as JSON.
@@ -79,7 +70,7 @@ SELECT kanthorq_publish_many_text('publish_many', '{text.1}', '{other}', ids => 
     on_duplicate => 'skip');
 SELECT kanthorq_publish_many_text('publish_many', NULL, NULL), kanthorq_publish_many_json('publish_many', NULL, NULL),
     kanthorq_publish_many_text('publish_many', '{}', '{}'), kanthorq_publish_many_json('publish_many', '{}', '{}');
-SELECT pg_temp.refused(format('SELECT kanthorq_publish_many_%s', call)) FROM unnest(ARRAY[
+SELECT test.refused(format('SELECT kanthorq_publish_many_%s', call)) FROM unnest(ARRAY[
     'text(''publish_many'', ''{g,g}'', ''{a,NULL}'')', 'json(''publish_many'', ''{g,g}'', ''{1,NULL}'')',
     'text(''publish_many'', ''{g,g}'', ''{a}'')', 'json(''publish_many'', ''{g,g}'', ''{1}'')',
     'text(''publish_many'', ''{g}'', NULL)', 'json(''publish_many'', NULL, ''{1}'')',
@@ -89,14 +80,14 @@ SELECT pg_temp.refused(format('SELECT kanthorq_publish_many_%s', call)) FROM unn
 DEALLOCATE publish_many;
 
 -- All or nothing: an event that is refused takes the others of its call with it.
-SELECT pg_temp.refused($$SELECT kanthorq_publish_many('publish_many', '{g,g,g.}', '{"","",""}')$$);
-SELECT pg_temp.refused($$SELECT kanthorq_publish_many('publish_many', '{g,g}', '{"",""}',
+SELECT test.refused($$SELECT kanthorq_publish_many('publish_many', '{g,g,g.}', '{"","",""}')$$);
+SELECT test.refused($$SELECT kanthorq_publish_many('publish_many', '{g,g}', '{"",""}',
     ids => '{NULL,x}')$$);
-SELECT pg_temp.refused($$SELECT kanthorq_publish_many('publish_many', '{g,g}', '{"",""}',
+SELECT test.refused($$SELECT kanthorq_publish_many('publish_many', '{g,g}', '{"",""}',
     '{"{}","[]"}')$$);
-SELECT pg_temp.refused($$SELECT kanthorq_publish_many('publish_many', '{g,g}', '{"",""}',
+SELECT test.refused($$SELECT kanthorq_publish_many('publish_many', '{g,g}', '{"",""}',
     ids => '{NULL,01ARZ3NDEKTSV4RRFFQ69G5FF1}')$$);
-SELECT pg_temp.refused($$SELECT kanthorq_publish_many('publish_many',
+SELECT test.refused($$SELECT kanthorq_publish_many('publish_many',
     array_fill('g'::text, ARRAY[2500]), array_fill(''::bytea, ARRAY[2500]),
     ids => array_fill(NULL::text, ARRAY[2499]) || '01ARZ3NDEKTSV4RRFFQ69G5FF1'::text)$$);
 SELECT count(*) FROM kanthorq_events('publish_many', 'g');
@@ -107,7 +98,7 @@ SELECT kanthorq_publish_many('publish_many', '{g,NULL}', '{"",""}');
 SELECT kanthorq_publish_many('publish_many', '{g,g,g}', '{"","",NULL}');
 \echo :LAST_ERROR_SQLSTATE
 -- So do the other messages, in the array's own subscripts.
-SELECT pg_temp.refused(format('SELECT kanthorq_publish_many(''publish_many'', %s)', arguments))
+SELECT test.refused(format('SELECT kanthorq_publish_many(''publish_many'', %s)', arguments))
 FROM (VALUES
     ('''{g,g.}'', ''{"",""}'''), ('''[0:1]={g,g.}'', ''{"",""}'''),
     ('''[-5:-4]={g,NULL}'', ''{"",""}'''),
@@ -122,7 +113,7 @@ SELECT id, subject, body FROM kanthorq_events('publish_many', 'h.*');
 -- Null arguments, other lengths, more dimensions.
 SELECT kanthorq_publish_many('publish_many', NULL, '{}');
 \echo :LAST_ERROR_SQLSTATE
-SELECT pg_temp.refused(format('SELECT kanthorq_publish_many(%s)', arguments)) FROM (VALUES
+SELECT test.refused(format('SELECT kanthorq_publish_many(%s)', arguments)) FROM (VALUES
     ('NULL, ''{}'', ''{}'''),
     ('''publish_many'', ''{}'', ''{}'', on_duplicate => NULL'),
     ('''publish_many'', ''{}'', ''{}'', on_duplicate => ''ignore''')) AS calls (arguments);
@@ -130,7 +121,7 @@ SELECT kanthorq_publish_many('publish_many', '{g,g}', '{""}');
 \echo :LAST_ERROR_SQLSTATE
 SELECT kanthorq_publish_many('publish_many', '{{g,g},{g,g}}', '{"","","",""}');
 \echo :LAST_ERROR_SQLSTATE
-SELECT pg_temp.refused(format('SELECT kanthorq_publish_many(''publish_many'', %s)', arguments))
+SELECT test.refused(format('SELECT kanthorq_publish_many(''publish_many'', %s)', arguments))
 FROM (VALUES
     ('''{}'', ''{""}'''), ('''{g}'', ''{}'''), ('''{g}'', ''{""}'', ''{}'''),
     ('''{g}'', ''{""}'', ids => ''{NULL,NULL}'''),
@@ -162,13 +153,9 @@ SELECT count(s.id) FROM (SELECT DISTINCT position FROM kanthorq_stream_publish_m
 RESET enable_seqscan;
 
 -- Large bodies: chunks are cut by their bytes as well.
-CREATE FUNCTION pg_temp.bytes(size integer) RETURNS bytea LANGUAGE sql AS $$
-    SELECT coalesce(substr(string_agg(sha256(n::text::bytea), '' ORDER BY n), 1, size), '')
-    FROM generate_series(1, (size + 31) / 32) AS n
-$$;
 CREATE TEMPORARY TABLE bodies AS
     SELECT n, substr(everything, 1, size) AS body
-    FROM (SELECT pg_temp.bytes(2000000) AS everything) AS big,
+    FROM (SELECT test.bytes(2000000) AS everything) AS big,
         unnest(ARRAY[0, 1, 2000, 2001, 8192, 600000, 600001, 2000000, 5, 1048575, 1048576, 1048577,
             0]) WITH ORDINALITY AS sizes (size, n);
 SELECT cardinality(kanthorq_publish_many('publish_many', array_agg('large.' || n ORDER BY n),

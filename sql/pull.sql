@@ -1,12 +1,6 @@
 -- Pulling: what comes, in which order, how much of it, and what a pull leaves behind.
 
--- Publishes an event for each character, with a subject and an id that end in it.
-CREATE FUNCTION pg_temp.publish(stream text, tails text) RETURNS bigint LANGUAGE sql AS $$
-    SELECT count(kanthorq_publish(stream, 'event.' || tail, '',
-        id => '01ARZ3NDEKTSV4RRFFQ69G5FA' || tail))
-    FROM regexp_split_to_table(tails, '') AS tail
-$$;
--- Pulls; of each event the last character of its id and the attempt, in the order they came in.
+-- Pulls; of each event the last character of its id and the attempt, in the order in which they came.
 CREATE FUNCTION pg_temp.pull(consumer text, size integer DEFAULT 100,
     visibility_timeout interval DEFAULT NULL, OUT lease bigint, OUT events text)
 LANGUAGE sql AS $$
@@ -15,12 +9,6 @@ LANGUAGE sql AS $$
         WITH ORDINALITY AS event
             (lease, attempt, "position", id, subject, body, metadata, created_at, place)
 $$;
-CREATE FUNCTION pg_temp.clock_moves_on() RETURNS void LANGUAGE plpgsql AS $$
-DECLARE
-    start timestamptz := clock_timestamp();
-BEGIN
-    WHILE clock_timestamp() - start < interval '2 ms' LOOP END LOOP;
-END $$;
 
 -- All of an event.
 SELECT name FROM kanthorq_stream_create('pull');
@@ -31,7 +19,7 @@ SELECT kanthorq_publish('pull', 'order.paid', '', id => '01ARZ3NDEKTSV4RRFFQ69G5
 SELECT attempt, "position", id, subject, body, metadata, created_at FROM kanthorq_pull('pull');
 SELECT attempt, "position", id FROM kanthorq_pull('pull');
 -- One lease for what a pull delivers, greater than those before.
-SELECT pg_temp.publish('pull', '34567');
+SELECT test.publish('pull', '34567');
 SELECT count(DISTINCT lease) AS leases, count(*) AS events, max(lease) AS lease
 FROM kanthorq_pull('pull', 3) \gset first_
 SELECT :first_leases AS leases, :first_events AS events;
@@ -62,11 +50,11 @@ SELECT kanthorq_stream_drop('pull_size', confirm => 'pull_size');
 -- first, then new events by position; all within the size.
 SELECT name FROM kanthorq_stream_create('pull_order');
 SELECT name FROM kanthorq_consumer_create('pull_order', 'pull_order');
-SELECT pg_temp.publish('pull_order', '123456');
+SELECT test.publish('pull_order', '123456');
 SELECT lease FROM pg_temp.pull('pull_order', 2) \gset
 SELECT events FROM pg_temp.pull('pull_order', 1, '1 ms');
 SELECT kanthorq_nack('pull_order', :lease, '{01ARZ3NDEKTSV4RRFFQ69G5FA2}', retry_in => '0');
-SELECT pg_temp.clock_moves_on();
+SELECT test.clock_moves_on();
 SELECT kanthorq_nack('pull_order', :lease, '{01ARZ3NDEKTSV4RRFFQ69G5FA1}', retry_in => '0');
 SELECT events FROM pg_temp.pull('pull_order', 2);
 SELECT events FROM pg_temp.pull('pull_order', 2);
@@ -83,7 +71,7 @@ SELECT lease AS first_lease FROM pg_temp.pull('pull_expired', 3) \gset
 SELECT lease AS second_lease FROM pg_temp.pull('pull_expired', 2) \gset
 SELECT kanthorq_extend('pull_expired', lease, '1 ms') IS NOT NULL AS shortened
 FROM unnest(ARRAY[:first_lease, :second_lease]) AS lease;
-SELECT pg_temp.clock_moves_on();
+SELECT test.clock_moves_on();
 SELECT events FROM pg_temp.pull('pull_expired', 2);
 SELECT event_id, state, attempt_count FROM kanthorq_tasks('pull_expired');
 SELECT events FROM pg_temp.pull('pull_expired', 2);
@@ -94,9 +82,9 @@ SELECT name FROM kanthorq_consumer_create('pull_ran_out', 'pull_order');
 SELECT lease AS first_lease FROM pg_temp.pull('pull_ran_out', 1) \gset
 SELECT lease AS second_lease FROM pg_temp.pull('pull_ran_out', 1) \gset
 SELECT kanthorq_extend('pull_ran_out', :second_lease, '1 ms') IS NOT NULL AS shortened;
-SELECT pg_temp.clock_moves_on();
+SELECT test.clock_moves_on();
 SELECT kanthorq_extend('pull_ran_out', :first_lease, '1 ms') IS NOT NULL AS shortened;
-SELECT pg_temp.clock_moves_on();
+SELECT test.clock_moves_on();
 SELECT events FROM pg_temp.pull('pull_ran_out', 1);
 SELECT events FROM pg_temp.pull('pull_ran_out', 1);
 SELECT kanthorq_stream_drop('pull_order', confirm => 'pull_order');
@@ -143,7 +131,7 @@ SELECT count(*) FROM kanthorq_pull('pull_nothing', 1, visibility_timeout => '1 h
 SELECT pg_current_xact_id_if_assigned() IS NULL AS no_id;
 COMMIT;
 -- One that delivers, or moves on, does.
-SELECT pg_temp.publish('pull_filters', '1');
+SELECT test.publish('pull_filters', '1');
 BEGIN;
 SELECT count(*) FROM kanthorq_pull('pull_nothing');
 SELECT pg_current_xact_id_if_assigned() IS NULL AS no_id;
@@ -154,30 +142,30 @@ SELECT kanthorq_stream_drop('pull_filters', confirm => 'pull_filters');
 SELECT name FROM kanthorq_stream_create('pull_own');
 SELECT name FROM kanthorq_consumer_create('pull_own', 'pull_own');
 SELECT name FROM kanthorq_consumer_create('pull_own_ordered', 'pull_own', ordered => true);
-SELECT pg_temp.publish('pull_own', '1');
+SELECT test.publish('pull_own', '1');
 BEGIN;
-SELECT pg_temp.publish('pull_own', '2');
+SELECT test.publish('pull_own', '2');
 SELECT events FROM pg_temp.pull('pull_own');
 SELECT events FROM pg_temp.pull('pull_own_ordered');
-SELECT pg_temp.publish('pull_own', '3');
+SELECT test.publish('pull_own', '3');
 SELECT events FROM pg_temp.pull('pull_own');
 SELECT events FROM pg_temp.pull('pull_own_ordered');
 COMMIT;
-SELECT pg_temp.publish('pull_own', '4');
+SELECT test.publish('pull_own', '4');
 SELECT events FROM pg_temp.pull('pull_own');
 SELECT events FROM pg_temp.pull('pull_own_ordered');
 -- Nor what it published in a savepoint; what it rolled back never comes.
 BEGIN;
 SAVEPOINT before;
-SELECT pg_temp.publish('pull_own', '5');
+SELECT test.publish('pull_own', '5');
 SELECT events FROM pg_temp.pull('pull_own');
 RELEASE before;
 SAVEPOINT before;
-SELECT pg_temp.publish('pull_own', '6');
+SELECT test.publish('pull_own', '6');
 SELECT events FROM pg_temp.pull('pull_own');
 ROLLBACK TO before;
 SELECT events FROM pg_temp.pull('pull_own');
-SELECT pg_temp.publish('pull_own', '7');
+SELECT test.publish('pull_own', '7');
 COMMIT;
 SELECT events FROM pg_temp.pull('pull_own');
 SELECT events FROM pg_temp.pull('pull_own_ordered');
@@ -196,7 +184,7 @@ SELECT events FROM pg_temp.pull('pull_own_ordered', 3);
 SELECT events FROM pg_temp.pull('pull_own_ordered', 3);
 
 -- A pull that is rolled back, whole or to a savepoint, was never made, and its lease is none.
-SELECT pg_temp.publish('pull_own', 'CD');
+SELECT test.publish('pull_own', 'CD');
 BEGIN;
 SELECT lease, events FROM pg_temp.pull('pull_own') \gset
 \echo :events
@@ -213,7 +201,7 @@ SELECT events FROM pg_temp.pull('pull_own', 1);
 COMMIT;
 SELECT events FROM pg_temp.pull('pull_own');
 -- Events that were removed before they were delivered are not there any more.
-SELECT pg_temp.publish('pull_own', 'EFG');
+SELECT test.publish('pull_own', 'EFG');
 SELECT kanthorq_event_remove('pull_own', '{01ARZ3NDEKTSV4RRFFQ69G5FAF}');
 SELECT events FROM pg_temp.pull('pull_own');
 SELECT events FROM pg_temp.pull('pull_own_ordered');

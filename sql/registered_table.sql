@@ -2,17 +2,6 @@
 -- no other table takes its place, and nobody else the name.
 
 \set SHOW_CONTEXT never
-CREATE FUNCTION pg_temp.refused(statement text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE
-    detail text;
-    hint text;
-BEGIN
-    EXECUTE statement;
-    RETURN 'not refused';
-EXCEPTION WHEN others THEN
-    GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
-    RETURN concat_ws(E'\n', sqlstate || ' ' || sqlerrm, nullif(detail, ''), nullif(hint, ''));
-END $$;
 CREATE ROLE regress_kanthorq_alice;
 CREATE ROLE regress_kanthorq_mallory;
 GRANT CREATE ON SCHEMA public TO regress_kanthorq_alice, regress_kanthorq_mallory;
@@ -38,37 +27,37 @@ CLUSTER kanthorq_stream_hand USING kanthorq_stream_hand__pkey;
 ALTER TABLE kanthorq_stream_hand OWNER TO CURRENT_USER;
 ALTER TABLE kanthorq_stream_hand RENAME TO elsewhere;
 SELECT kind, name, relation, owner FROM kanthorq_registered_table ORDER BY kind, name;
-SELECT pg_temp.refused($$SELECT kanthorq_publish('hand', 'a.b', '')$$);
-SELECT pg_temp.refused($$SELECT kanthorq_stream_create('hand')$$);
-SELECT pg_temp.refused($$SELECT kanthorq_stream_drop('hand', 'hand')$$);
+SELECT test.refused_in_full($$SELECT kanthorq_publish('hand', 'a.b', '')$$);
+SELECT test.refused_in_full($$SELECT kanthorq_stream_create('hand')$$);
+SELECT test.refused_in_full($$SELECT kanthorq_stream_drop('hand', 'hand')$$);
 ALTER TABLE elsewhere RENAME TO kanthorq_stream_hand;
 ALTER TABLE kanthorq_stream_hand OWNER TO regress_kanthorq_alice;
 SELECT kanthorq_publish('hand', 'a.b', '') IS NOT NULL AS published;
 SELECT count(*) FROM kanthorq_events('hand', size => 1000);
 ALTER TABLE kanthorq_consumer_hand_worker RENAME TO elsewhere;
-SELECT pg_temp.refused($$SELECT * FROM kanthorq_pull('hand_worker')$$);
-SELECT pg_temp.refused($$SELECT kanthorq_consumer_create('hand_worker', 'hand')$$);
-SELECT pg_temp.refused($$SELECT kanthorq_consumer_drop('hand_worker', 'hand_worker')$$);
+SELECT test.refused_in_full($$SELECT * FROM kanthorq_pull('hand_worker')$$);
+SELECT test.refused_in_full($$SELECT kanthorq_consumer_create('hand_worker', 'hand')$$);
+SELECT test.refused_in_full($$SELECT kanthorq_consumer_drop('hand_worker', 'hand_worker')$$);
 ALTER TABLE elsewhere RENAME TO kanthorq_consumer_hand_worker;
 
 -- Dropped by hand, and created again by its owner: not while consumers have places in the old table.
 SET ROLE regress_kanthorq_alice;
 DROP TABLE kanthorq_stream_hand;
-SELECT pg_temp.refused($$SELECT kanthorq_publish('hand', 'a.b', '')$$);
-SELECT pg_temp.refused(format('SELECT kanthorq_ack(%L, %s)', 'hand_worker', :lease));
-SELECT pg_temp.refused($$SELECT kanthorq_stream_create('hand')$$);
+SELECT test.refused_in_full($$SELECT kanthorq_publish('hand', 'a.b', '')$$);
+SELECT test.refused_in_full(format('SELECT kanthorq_ack(%L, %s)', 'hand_worker', :lease));
+SELECT test.refused_in_full($$SELECT kanthorq_stream_create('hand')$$);
 -- A table that the owner puts there is another one, too, even with the rows of the old one.
 SELECT name FROM kanthorq_stream_create('hand_model');
 CREATE TABLE kanthorq_stream_hand (LIKE kanthorq_stream_hand_model INCLUDING ALL);
-SELECT pg_temp.refused($$SELECT kanthorq_stream_create('hand')$$);
-SELECT pg_temp.refused($$SELECT kanthorq_publish('hand', 'a.b', '')$$);
+SELECT test.refused_in_full($$SELECT kanthorq_stream_create('hand')$$);
+SELECT test.refused_in_full($$SELECT kanthorq_publish('hand', 'a.b', '')$$);
 DROP TABLE kanthorq_stream_hand;
 
 -- Somebody else can't have the name: not by creating the stream, not by dropping it, not by a table of
 -- the right name and shape, which nobody publishes to, reads, pulls from, trims or drops by mistake.
 SET ROLE regress_kanthorq_mallory;
-SELECT pg_temp.refused($$SELECT kanthorq_stream_create('hand')$$);
-SELECT pg_temp.refused($$SELECT kanthorq_stream_drop('hand', 'hand')$$);
+SELECT test.refused_in_full($$SELECT kanthorq_stream_create('hand')$$);
+SELECT test.refused_in_full($$SELECT kanthorq_stream_drop('hand', 'hand')$$);
 SELECT name FROM kanthorq_stream_create('mallory');
 CREATE FUNCTION steal() RETURNS trigger LANGUAGE plpgsql AS
 $$BEGIN INSERT INTO public.loot VALUES (current_user, tg_table_name); RETURN new; END$$;
@@ -76,9 +65,9 @@ CREATE TRIGGER steal BEFORE INSERT ON kanthorq_stream_mallory FOR EACH ROW EXECU
 GRANT ALL ON kanthorq_stream_mallory TO PUBLIC;
 ALTER TABLE kanthorq_stream_mallory RENAME TO kanthorq_stream_hand;
 ALTER TABLE kanthorq_stream_hand ALTER txid SET DEFAULT kanthorq_txid('hand'::text);
-SELECT pg_temp.refused($$SELECT kanthorq_stream_create('hand')$$);
+SELECT test.refused_in_full($$SELECT kanthorq_stream_create('hand')$$);
 RESET ROLE;
-SELECT statement, pg_temp.refused(statement) FROM (VALUES
+SELECT statement, test.refused_in_full(statement) FROM (VALUES
     ($$SELECT kanthorq_publish('hand', 'a.b', 'secret')$$),
     ($$SELECT kanthorq_publish_many('hand', '{a.b}', '{secret}')$$),
     ($$SELECT * FROM kanthorq_events('hand')$$),
@@ -124,17 +113,17 @@ SET ROLE regress_kanthorq_alice;
 SELECT name FROM kanthorq_stream_create('hand');
 SELECT name FROM kanthorq_consumer_create('hand_worker', 'hand');
 DROP TABLE kanthorq_consumer_hand_worker;
-SELECT pg_temp.refused($$SELECT kanthorq_consumer_create('hand_worker', 'hand')$$);
-SELECT pg_temp.refused($$SELECT * FROM kanthorq_pull('hand_worker')$$);
+SELECT test.refused_in_full($$SELECT kanthorq_consumer_create('hand_worker', 'hand')$$);
+SELECT test.refused_in_full($$SELECT * FROM kanthorq_pull('hand_worker')$$);
 GRANT SELECT ON kanthorq_stream_hand TO regress_kanthorq_mallory;
 SET ROLE regress_kanthorq_mallory;
-SELECT pg_temp.refused($$SELECT kanthorq_consumer_create('hand_worker', 'hand')$$);
-SELECT pg_temp.refused($$SELECT kanthorq_consumer_drop('hand_worker', 'hand_worker')$$);
+SELECT test.refused_in_full($$SELECT kanthorq_consumer_create('hand_worker', 'hand')$$);
+SELECT test.refused_in_full($$SELECT kanthorq_consumer_drop('hand_worker', 'hand_worker')$$);
 SELECT name FROM kanthorq_consumer_create('model', 'hand');
 ALTER TABLE kanthorq_consumer_model RENAME TO kanthorq_consumer_hand_worker;
 GRANT ALL ON kanthorq_consumer_hand_worker TO PUBLIC;
 RESET ROLE;
-SELECT statement, pg_temp.refused(statement) FROM (VALUES
+SELECT statement, test.refused_in_full(statement) FROM (VALUES
     ($$SELECT * FROM kanthorq_pull('hand_worker')$$),
     ($$SELECT kanthorq_tasks('hand_worker')$$),
     ($$SELECT kanthorq_consumer_table('hand_worker')$$),
@@ -154,7 +143,7 @@ DROP TABLE kanthorq_stream_hand;
 RESET ROLE;
 ALTER ROLE regress_kanthorq_alice RENAME TO regress_kanthorq_alice_2;
 SET ROLE regress_kanthorq_alice_2;
-SELECT pg_temp.refused($$SELECT kanthorq_stream_drop('hand', 'hand')$$);
+SELECT test.refused_in_full($$SELECT kanthorq_stream_drop('hand', 'hand')$$);
 RESET ROLE;
 SELECT kanthorq_stream_drop('hand', 'hand');
 
@@ -167,8 +156,8 @@ CREATE TABLE pg_catalog.pg_dist_partition (logicalrelid regclass PRIMARY KEY, pa
 SELECT kanthorq_publish('hand', 'a.b', '') IS NOT NULL AS published;
 INSERT INTO pg_catalog.pg_dist_partition VALUES ('kanthorq_stream_hand', 'h');
 ALTER TABLE kanthorq_stream_hand SET (fillfactor = 90);  -- as Citus, which says that it changed the table
-SELECT pg_temp.refused($$SELECT kanthorq_publish('hand', 'a.b', '')$$);
-SELECT pg_temp.refused($$SELECT * FROM kanthorq_pull('hand_worker')$$);
+SELECT test.refused_in_full($$SELECT kanthorq_publish('hand', 'a.b', '')$$);
+SELECT test.refused_in_full($$SELECT * FROM kanthorq_pull('hand_worker')$$);
 SELECT name FROM kanthorq_streams WHERE name = 'hand';
 ROLLBACK;
 SELECT kanthorq_publish('hand', 'a.b', '') IS NOT NULL AS published;
@@ -182,7 +171,7 @@ SELECT max_locks / 24 + 1 AS consumers FROM (
 INSERT INTO kanthorq_consumer_registry
 SELECT 'hand_' || i, 'hand', '{>}', '{}', '{}', 16, 1000, false, 0, 0
 FROM generate_series(1, 2 * :consumers) AS i;
-SELECT split_part(pg_temp.refused($$SELECT kanthorq_stream_drop('hand', 'hand')$$), E'\n', 1);
+SELECT split_part(test.refused_in_full($$SELECT kanthorq_stream_drop('hand', 'hand')$$), E'\n', 1);
 ROLLBACK;
 SELECT kanthorq_stream_drop('hand', 'hand');
 

@@ -3,26 +3,13 @@
 \set SHOW_CONTEXT never
 SELECT name FROM kanthorq_stream_create('removal');
 
--- SQLSTATE and message of a statement that is refused.
-CREATE FUNCTION pg_temp.refused(statement text) RETURNS text LANGUAGE plpgsql AS $$
-BEGIN
-    EXECUTE statement;
-    RETURN 'not refused';
-EXCEPTION WHEN others THEN
-    RETURN sqlstate || ' ' || sqlerrm;
-END $$;
-CREATE FUNCTION pg_temp.publish(stream text, tails text) RETURNS bigint LANGUAGE sql AS $$
-    SELECT count(kanthorq_publish(stream, 'event.' || tail, '', id => '01ARZ3NDEKTSV4RRFFQ69G5FA'
-        || tail))
-    FROM regexp_split_to_table(tails, '') AS tail
-$$;
 CREATE FUNCTION pg_temp.left_in(stream text) RETURNS text LANGUAGE sql AS $$
     SELECT coalesce(string_agg(right(id, 1), ''), 'none') FROM kanthorq_events(stream)
 $$;
 
 -- By id: as many as there were; an id that is not there, or is there twice in the list, counts once or
 -- not at all.
-SELECT pg_temp.publish('removal', '123456789');
+SELECT test.publish('removal', '123456789');
 SELECT kanthorq_event_remove('removal',
     '{01ARZ3NDEKTSV4RRFFQ69G5FA1,01ARZ3NDEKTSV4RRFFQ69G5FA2,01ARZ3NDEKTSV4RRFFQ69G5FA1,01ARZ3NDEKTSV4RRFFQ69G5FAZ}');
 SELECT kanthorq_event_remove('removal', '{01ARZ3NDEKTSV4RRFFQ69G5FA1}');
@@ -53,7 +40,7 @@ SELECT id FROM kanthorq_events('removal');
 SELECT kanthorq_stream_trim('removal', 'z_7zzzzzzzzzzzzzzzzzzzzzzzzz', confirm => 'removal');
 SELECT pg_temp.left_in('removal');
 -- Removed in a transaction that is rolled back, they are still there.
-SELECT pg_temp.publish('removal', '1234');
+SELECT test.publish('removal', '1234');
 BEGIN;
 SELECT kanthorq_event_remove('removal', '{01ARZ3NDEKTSV4RRFFQ69G5FA1}');
 SAVEPOINT inside;
@@ -73,10 +60,10 @@ SELECT kanthorq_stream_trim('removal', '01ARZ3NDEKTSV4RRFFQ69G5FA4', confirm => 
 SELECT kanthorq_stream_trim('removal', '01ARZ3NDEKTSV4RRFFQ69G5FA4', confirm => NULL);
 \echo :LAST_ERROR_SQLSTATE
 -- Forcing is no confirmation.
-SELECT pg_temp.refused($$SELECT kanthorq_stream_trim('removal', '01ARZ3NDEKTSV4RRFFQ69G5FA4', '',
+SELECT test.refused($$SELECT kanthorq_stream_trim('removal', '01ARZ3NDEKTSV4RRFFQ69G5FA4', '',
     true)$$);
 -- What is wrong with the other arguments.
-SELECT pg_temp.refused('SELECT kanthorq_' || call) FROM (VALUES
+SELECT test.refused('SELECT kanthorq_' || call) FROM (VALUES
     ('event_remove(NULL, ''{}'')'), ('event_remove(NULL, NULL)'),
     ('event_remove(''removal'', ''{NULL}'')'), ('event_remove(''removal'', ''{x}'')'),
     ('event_remove(''removal'', ''[3:4]={01ARZ3NDEKTSV4RRFFQ69G5FA1,x}'')'),
@@ -89,9 +76,9 @@ SELECT pg_temp.refused('SELECT kanthorq_' || call) FROM (VALUES
     ('stream_trim(''removal'', ''01ARZ3NDEKTSV4RRFFQ69G5FA4'', ''removal'', NULL)'),
     ('stream_trim(''none'', ''01ARZ3NDEKTSV4RRFFQ69G5FA4'', ''none'')')) AS calls (call);
 BEGIN READ ONLY;
-SELECT pg_temp.refused($$SELECT kanthorq_event_remove('removal', '{01ARZ3NDEKTSV4RRFFQ69G5FA1}')$$),
-    pg_temp.refused($$SELECT kanthorq_event_remove('removal', NULL)$$),
-    pg_temp.refused($$SELECT kanthorq_stream_trim('removal', '01ARZ3NDEKTSV4RRFFQ69G5FA4',
+SELECT test.refused($$SELECT kanthorq_event_remove('removal', '{01ARZ3NDEKTSV4RRFFQ69G5FA1}')$$),
+    test.refused($$SELECT kanthorq_event_remove('removal', NULL)$$),
+    test.refused($$SELECT kanthorq_stream_trim('removal', '01ARZ3NDEKTSV4RRFFQ69G5FA4',
         'removal')$$);
 COMMIT;
 SELECT pg_temp.left_in('removal');
@@ -104,13 +91,13 @@ SELECT kanthorq_event_remove('removal', '{01ARZ3NDEKTSV4RRFFQ69G5FA1}');
 \echo :LAST_ERROR_SQLSTATE
 SELECT kanthorq_stream_trim('removal', '01ARZ3NDEKTSV4RRFFQ69G5FA4', confirm => 'removal');
 \echo :LAST_ERROR_SQLSTATE
-SELECT pg_temp.refused('DELETE FROM kanthorq_stream_removal'),
-    pg_temp.refused('TRUNCATE kanthorq_stream_removal');
+SELECT test.refused('DELETE FROM kanthorq_stream_removal'),
+    test.refused('TRUNCATE kanthorq_stream_removal');
 RESET ROLE;
 ALTER TABLE kanthorq_stream_removal OWNER TO regress_kanthorq_deleter;
 SET ROLE regress_kanthorq_deleter;
 SELECT kanthorq_event_remove('removal', '{01ARZ3NDEKTSV4RRFFQ69G5FA1}');
-SELECT pg_temp.refused('DELETE FROM kanthorq_stream_removal');
+SELECT test.refused('DELETE FROM kanthorq_stream_removal');
 RESET ROLE;
 ALTER TABLE kanthorq_stream_removal OWNER TO CURRENT_USER;
 
@@ -118,7 +105,7 @@ ALTER TABLE kanthorq_stream_removal OWNER TO CURRENT_USER;
 -- in the same transaction, nor of what comes after it failed.
 BEGIN;
 SELECT kanthorq_event_remove('removal', '{01ARZ3NDEKTSV4RRFFQ69G5FA2}');
-SELECT pg_temp.refused('DELETE FROM kanthorq_stream_removal');
+SELECT test.refused('DELETE FROM kanthorq_stream_removal');
 SAVEPOINT inside;
 DELETE FROM kanthorq_stream_removal;
 ROLLBACK TO inside;
@@ -144,8 +131,8 @@ SELECT kanthorq_stream_trim('removal', '01ARZ3NDEKTSV4RRFFQ69G5FAZ', confirm => 
 ROLLBACK TO before;
 DELETE FROM kanthorq_stream_removal;
 ROLLBACK TO before;
-SELECT pg_temp.refused($$SELECT kanthorq_event_remove('removal', '{01ARZ3NDEKTSV4RRFFQ69G5FA4}')$$);
-SELECT pg_temp.refused('DELETE FROM kanthorq_stream_removal');
+SELECT test.refused($$SELECT kanthorq_event_remove('removal', '{01ARZ3NDEKTSV4RRFFQ69G5FA4}')$$);
+SELECT test.refused('DELETE FROM kanthorq_stream_removal');
 COMMIT;
 DO $$
 BEGIN
@@ -165,7 +152,7 @@ END $$;
 SELECT pg_temp.left_in('removal');
 
 -- The owner's DELETE triggers run, once an event.
-SELECT pg_temp.publish('removal', '156');
+SELECT test.publish('removal', '156');
 SELECT kanthorq_event_remove('removal', '{01ARZ3NDEKTSV4RRFFQ69G5FA1,01ARZ3NDEKTSV4RRFFQ69G5FA5}');
 SELECT kanthorq_stream_trim('removal', '01ARZ3NDEKTSV4RRFFQ69G5FA4', confirm => 'removal');
 SELECT what, count(*) FROM removal_log GROUP BY what ORDER BY what COLLATE "C";
@@ -181,7 +168,7 @@ INSERT INTO removal_order VALUES ('01ARZ3NDEKTSV4RRFFQ69G5FA4');
 INSERT INTO removal_note VALUES ('01ARZ3NDEKTSV4RRFFQ69G5FA4'), ('01ARZ3NDEKTSV4RRFFQ69G5FA6');
 SELECT kanthorq_event_remove('removal', '{01ARZ3NDEKTSV4RRFFQ69G5FA4}');
 \echo :LAST_ERROR_SQLSTATE
-SELECT pg_temp.refused('DELETE FROM kanthorq_stream_removal');
+SELECT test.refused('DELETE FROM kanthorq_stream_removal');
 SELECT kanthorq_event_remove('removal', '{01ARZ3NDEKTSV4RRFFQ69G5FA6}');
 TABLE removal_note;
 DROP TABLE removal_order, removal_note;
@@ -190,7 +177,7 @@ DROP TABLE removal_order, removal_note;
 ALTER TABLE kanthorq_stream_removal OWNER TO regress_kanthorq_deleter;
 ALTER TABLE kanthorq_stream_removal ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY visible ON kanthorq_stream_removal USING (subject <> 'event.4') WITH CHECK (true);
-SELECT pg_temp.publish('removal', '78');
+SELECT test.publish('removal', '78');
 SET ROLE regress_kanthorq_deleter;
 SELECT kanthorq_stream_trim('removal', '01ARZ3NDEKTSV4RRFFQ69G5FAZ', confirm => 'removal');
 RESET ROLE;
@@ -202,7 +189,7 @@ DROP ROLE regress_kanthorq_deleter;
 -- A trigger may remove from another stream while events are removed from this one, which then goes on;
 -- it may not change this one otherwise.
 SELECT name FROM kanthorq_stream_create('removal_copy');
-SELECT pg_temp.publish('removal', '123'), pg_temp.publish('removal_copy', '1234');
+SELECT test.publish('removal', '123'), test.publish('removal_copy', '1234');
 CREATE FUNCTION removal_cascade() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM kanthorq_event_remove('removal_copy', ARRAY[OLD.id]);
@@ -232,7 +219,7 @@ BEGIN
     END;
     RETURN OLD;
 END $$;
-SELECT pg_temp.publish('removal', '12');
+SELECT test.publish('removal', '12');
 SELECT kanthorq_event_remove('removal', '{01ARZ3NDEKTSV4RRFFQ69G5FA1,01ARZ3NDEKTSV4RRFFQ69G5FA2}');
 SELECT pg_temp.left_in('removal'), pg_temp.left_in('removal_copy');
 -- Not caught, it takes this one with it.
@@ -241,9 +228,9 @@ BEGIN
     EXECUTE current_setting('removal.statement');
     RETURN OLD;
 END $$;
-SELECT pg_temp.publish('removal', '12');
+SELECT test.publish('removal', '12');
 SELECT statement, set_config('removal.statement', statement, false) = statement AS set,
-    pg_temp.refused($$SELECT kanthorq_event_remove('removal', '{01ARZ3NDEKTSV4RRFFQ69G5FA1}')$$)
+    test.refused($$SELECT kanthorq_event_remove('removal', '{01ARZ3NDEKTSV4RRFFQ69G5FA1}')$$)
 FROM unnest(ARRAY['DELETE FROM kanthorq_stream_removal_copy', 'TRUNCATE kanthorq_stream_removal_copy',
     'UPDATE kanthorq_stream_removal SET subject = ''changed''']) AS statement;
 SELECT pg_temp.left_in('removal'), pg_temp.left_in('removal_copy');
@@ -252,18 +239,18 @@ DROP TRIGGER a_cascade ON kanthorq_stream_removal;
 -- The rows that a DELETE on a parent table reaches are refused too; removal goes on.
 CREATE TABLE removal_parent (LIKE kanthorq_stream_removal);
 ALTER TABLE kanthorq_stream_removal INHERIT removal_parent;
-SELECT pg_temp.refused('DELETE FROM removal_parent');
+SELECT test.refused('DELETE FROM removal_parent');
 SELECT kanthorq_event_remove('removal', '{01ARZ3NDEKTSV4RRFFQ69G5FA4}');
 SELECT pg_temp.left_in('removal');
 -- Also those that somebody's trigger would reach while others are removed.
-SELECT pg_temp.publish('removal', '67');
+SELECT test.publish('removal', '67');
 CREATE OR REPLACE FUNCTION removal_cascade() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF pg_trigger_depth() = 1 THEN DELETE FROM removal_parent WHERE id <> OLD.id; END IF;
     RETURN OLD;
 END $$;
 CREATE TRIGGER a_cascade BEFORE DELETE ON kanthorq_stream_removal FOR EACH ROW EXECUTE FUNCTION removal_cascade();
-SELECT pg_temp.refused($$SELECT kanthorq_event_remove('removal', '{01ARZ3NDEKTSV4RRFFQ69G5FA6}')$$);
+SELECT test.refused($$SELECT kanthorq_event_remove('removal', '{01ARZ3NDEKTSV4RRFFQ69G5FA6}')$$);
 SELECT pg_temp.left_in('removal');
 DROP TRIGGER a_cascade ON kanthorq_stream_removal;
 ALTER TABLE kanthorq_stream_removal NO INHERIT removal_parent;

@@ -10,22 +10,6 @@ CREATE FUNCTION pg_temp.publish(stream text, days integer[]) RETURNS bigint LANG
     SELECT count(kanthorq_publish(stream, 'event.' || day, '', id => pg_temp.id(day)))
     FROM unnest(days) AS day
 $$;
--- Pulls; of each event the last character of its id and the attempt, by id.
-CREATE FUNCTION pg_temp.pull(consumer text, size integer DEFAULT 100,
-    visibility_timeout interval DEFAULT NULL, OUT lease bigint, OUT events text)
-LANGUAGE sql AS $$
-    SELECT max(event.lease),
-        string_agg(right(event.id, 1) || ':' || event.attempt, ' ' ORDER BY event.id COLLATE "C")
-    FROM kanthorq_pull(consumer, size, visibility_timeout => visibility_timeout) AS event
-$$;
--- SQLSTATE of a statement that is refused; $1 stands for the lease.
-CREATE FUNCTION pg_temp.refused(statement text, lease bigint) RETURNS text LANGUAGE plpgsql AS $$
-BEGIN
-    EXECUTE statement USING lease;
-    RETURN 'not refused';
-EXCEPTION WHEN others THEN
-    RETURN sqlstate;
-END $$;
 
 SELECT name FROM kanthorq_stream_create('seek');
 SELECT pg_temp.publish('seek', '{1,2,3,4,5,6}');
@@ -33,38 +17,38 @@ SELECT name FROM kanthorq_consumer_create('seek', 'seek', attempt_max => 1);
 
 -- To each place, from wherever it stands; the answer is the new cursor.
 SELECT kanthorq_consumer_seek('seek', 'new', confirm => 'seek');
-SELECT events FROM pg_temp.pull('seek');
+SELECT events FROM test.pull('seek');
 SELECT kanthorq_consumer_seek('seek', 'first', confirm => 'seek');
-SELECT events FROM pg_temp.pull('seek');
+SELECT events FROM test.pull('seek');
 SELECT kanthorq_consumer_seek('seek', pg_temp.id(5), confirm => 'seek');
-SELECT events FROM pg_temp.pull('seek');
+SELECT events FROM test.pull('seek');
 SELECT kanthorq_consumer_seek('seek', '2020-01-03 00:00+00', confirm => 'seek');
-SELECT events FROM pg_temp.pull('seek');
+SELECT events FROM test.pull('seek');
 SELECT kanthorq_consumer_seek('seek', '2020-01-03 00:00:00.001+00', confirm => 'seek');
-SELECT events FROM pg_temp.pull('seek');
+SELECT events FROM test.pull('seek');
 SELECT kanthorq_consumer_seek('seek', '2019-01-01', confirm => 'seek');
-SELECT events FROM pg_temp.pull('seek', 1);
+SELECT events FROM test.pull('seek', 1);
 SELECT kanthorq_consumer_seek('seek', '2020-02-01', confirm => 'seek');
-SELECT events FROM pg_temp.pull('seek');
+SELECT events FROM test.pull('seek');
 SELECT cursor, lag, running FROM kanthorq_consumers WHERE name = 'seek';
 
 -- Leases end, and are refused afterwards; tasks are forgotten, but not the cancelled ones.
 SELECT kanthorq_consumer_seek('seek', 'first', confirm => 'seek');
-SELECT kanthorq_nack('seek', (pg_temp.pull('seek', 1)).lease, error => 'last');
+SELECT kanthorq_nack('seek', (test.pull('seek', 1)).lease, error => 'last');
 SELECT kanthorq_cancel('seek', ARRAY[pg_temp.id(2), pg_temp.id(6)]) = ARRAY[pg_temp.id(2), pg_temp.id(6)] AS both;
-SELECT lease FROM pg_temp.pull('seek', 2) \gset
+SELECT lease FROM test.pull('seek', 2) \gset
 SELECT name FROM kanthorq_consumer_alter('seek', attempt_max => 3);
 SELECT kanthorq_nack('seek', :lease, ARRAY[pg_temp.id(3)], retry_in => '0');
 SELECT right(event_id, 1) AS event, state FROM kanthorq_tasks('seek');
 SELECT kanthorq_consumer_seek('seek', 'first', confirm => 'seek');
 SELECT right(event_id, 1) AS event, state FROM kanthorq_tasks('seek');
 SELECT kanthorq_task_state('seek', pg_temp.id(day)) FROM generate_series(1, 6) AS day;
-SELECT statement, pg_temp.refused(statement, :lease) FROM unnest(ARRAY[
+SELECT statement, test.refused(statement, :lease) FROM unnest(ARRAY[
     $$SELECT kanthorq_ack('seek', $1)$$, $$SELECT kanthorq_nack('seek', $1)$$,
     $$SELECT kanthorq_extend('seek', $1)$$]) AS statement;
-SELECT events FROM pg_temp.pull('seek', 3);
+SELECT events FROM test.pull('seek', 3);
 SELECT kanthorq_resume('seek', ARRAY[pg_temp.id(2), pg_temp.id(6)]) = ARRAY[pg_temp.id(2), pg_temp.id(6)] AS both;
-SELECT events FROM pg_temp.pull('seek');
+SELECT events FROM test.pull('seek');
 
 -- To the end: what lies between is completed, and a cancelled event in it can be resumed.
 SELECT kanthorq_consumer_seek('seek', 'first', confirm => 'seek');
@@ -72,38 +56,38 @@ SELECT kanthorq_cancel('seek', ARRAY[pg_temp.id(2)]) = ARRAY[pg_temp.id(2)] AS c
 SELECT kanthorq_consumer_seek('seek', 'new', confirm => 'seek');
 SELECT kanthorq_task_state('seek', pg_temp.id(day)) FROM generate_series(1, 3) AS day;
 SELECT kanthorq_resume('seek', ARRAY[pg_temp.id(2)]) = ARRAY[pg_temp.id(2)] AS resumed;
-SELECT events FROM pg_temp.pull('seek');
+SELECT events FROM test.pull('seek');
 SELECT pg_temp.publish('seek', '{7}');
-SELECT events FROM pg_temp.pull('seek');
+SELECT events FROM test.pull('seek');
 
 -- An ordered consumer, and one with filters: the same.
 SELECT name FROM kanthorq_consumer_create('seek_ordered', 'seek', '{event.1,event.3,event.5}',
     ordered => true);
-SELECT events FROM pg_temp.pull('seek_ordered');
+SELECT events FROM test.pull('seek_ordered');
 SELECT kanthorq_consumer_seek('seek_ordered', pg_temp.id(2), confirm => 'seek_ordered');
-SELECT events FROM pg_temp.pull('seek_ordered', 1);
+SELECT events FROM test.pull('seek_ordered', 1);
 SELECT kanthorq_consumer_seek('seek_ordered', 'first', confirm => 'seek_ordered');
-SELECT events FROM pg_temp.pull('seek_ordered');
+SELECT events FROM test.pull('seek_ordered');
 
 -- A seek that is rolled back did nothing.
 SELECT kanthorq_consumer_seek('seek', 'first', confirm => 'seek');
-SELECT lease FROM pg_temp.pull('seek', 2) \gset
+SELECT lease FROM test.pull('seek', 2) \gset
 BEGIN;
 SELECT kanthorq_consumer_seek('seek', 'new', confirm => 'seek');
 ROLLBACK;
 SELECT kanthorq_ack('seek', :lease);
-SELECT events FROM pg_temp.pull('seek', 1);
+SELECT events FROM test.pull('seek', 1);
 -- In the transaction that published: what it publishes comes behind its commit, wherever the seek was.
 SELECT kanthorq_consumer_seek('seek', 'new', confirm => 'seek');
 BEGIN;
 SELECT pg_temp.publish('seek', '{8}');
 SELECT kanthorq_consumer_seek('seek', 'new', confirm => 'seek');
 SELECT pg_temp.publish('seek', '{9}');
-SELECT events FROM pg_temp.pull('seek');
+SELECT events FROM test.pull('seek');
 COMMIT;
-SELECT events FROM pg_temp.pull('seek');
+SELECT events FROM test.pull('seek');
 SELECT kanthorq_consumer_seek('seek', pg_temp.id(8), confirm => 'seek');
-SELECT events FROM pg_temp.pull('seek');
+SELECT events FROM test.pull('seek');
 
 -- From a time on nothing is missed: it starts at the lowest position of an event with that time or a later one,
 -- whatever the order in which ids were made. Here the earliest such id was published last.

@@ -1,14 +1,5 @@
 -- Creating streams, finding their tables, dropping them; names of every length and kind.
 
--- SQLSTATE and message of a statement that is refused.
-CREATE FUNCTION pg_temp.refused(statement text) RETURNS text LANGUAGE plpgsql AS $$
-BEGIN
-    EXECUTE statement;
-    RETURN 'not refused';
-EXCEPTION WHEN others THEN
-    RETURN sqlstate || ' ' || sqlerrm;
-END $$;
-
 -- A new stream: a row in the registry, in milliseconds since the epoch, and a table.
 SELECT name, created_at = updated_at AS same,
     created_at BETWEEN extract(epoch FROM now()) * 1000 - 60000
@@ -51,12 +42,7 @@ SELECT kanthorq_stream_drop('stream_thin', confirm => 'stream_thin');
 SELECT kanthorq_publish_text('stream_new', 'a', 'x') AS id \gset
 SELECT kanthorq_stream_table('stream_new')::oid AS "table", created_at, updated_at
 FROM kanthorq_stream_registry WHERE name = 'stream_new' \gset
-DO $$
-DECLARE
-    start timestamptz := clock_timestamp();
-BEGIN  -- the clock moves on by two milliseconds
-    WHILE clock_timestamp() - start < interval '2 ms' LOOP END LOOP;
-END $$;
+SELECT test.clock_moves_on();
 SELECT name, created_at = :created_at AS created_at_kept,
     updated_at > :updated_at AS updated_at_refreshed
 FROM kanthorq_stream_create('stream_new');
@@ -77,12 +63,12 @@ SAVEPOINT before;
 SELECT name FROM kanthorq_stream_create('stream_undone');
 SELECT kanthorq_publish_text('stream_undone', 'a', 'x') IS NOT NULL AS published;
 ROLLBACK TO before;
-SELECT pg_temp.refused($$SELECT kanthorq_publish_text('stream_undone', 'a', 'x')$$);
+SELECT test.refused($$SELECT kanthorq_publish_text('stream_undone', 'a', 'x')$$);
 SELECT name FROM kanthorq_stream_create('stream_undone');
 SELECT kanthorq_publish_text('stream_undone', 'a', 'x') IS NOT NULL AS published;
 SAVEPOINT created;
 SELECT kanthorq_stream_drop('stream_undone', confirm => 'stream_undone');
-SELECT pg_temp.refused($$SELECT kanthorq_publish_text('stream_undone', 'a', 'x')$$);
+SELECT test.refused($$SELECT kanthorq_publish_text('stream_undone', 'a', 'x')$$);
 ROLLBACK TO created;
 COMMIT;
 SELECT subject FROM kanthorq_events('stream_undone');
@@ -101,7 +87,7 @@ SELECT kanthorq_stream_drop('stream_new', confirm => 'stream_old');
 \echo :LAST_ERROR_SQLSTATE
 SELECT kanthorq_stream_drop('stream_new', confirm => NULL);
 \echo :LAST_ERROR_SQLSTATE
-SELECT pg_temp.refused(format('SELECT kanthorq_stream_drop(%L, confirm => %L)', 'stream_new',
+SELECT test.refused(format('SELECT kanthorq_stream_drop(%L, confirm => %L)', 'stream_new',
     confirm))
 FROM unnest(ARRAY['', 'STREAM_NEW', 'stream_new ', 'yes', 'true']) AS confirm;
 SELECT subject FROM kanthorq_events('stream_new');
@@ -114,8 +100,8 @@ SELECT kanthorq_stream_drop('stream_new', confirm => 'stream_old');
 \echo :LAST_ERROR_SQLSTATE
 SELECT kanthorq_stream_table('stream_new');
 \echo :LAST_ERROR_SQLSTATE
-SELECT pg_temp.refused($$SELECT kanthorq_publish_text('stream_new', 'a', 'x')$$),
-    pg_temp.refused($$SELECT kanthorq_events('stream_new')$$);
+SELECT test.refused($$SELECT kanthorq_publish_text('stream_new', 'a', 'x')$$),
+    test.refused($$SELECT kanthorq_events('stream_new')$$);
 
 -- The case of a name is kept, and tells streams apart.
 SELECT name FROM kanthorq_stream_create('Stream_Case');
@@ -125,7 +111,7 @@ SELECT kanthorq_publish_text('Stream_Case', 'upper', 'x') IS NOT NULL AS upper,
     kanthorq_publish_text('stream_case', 'lower', 'x') IS NOT NULL AS lower;
 SELECT subject FROM "kanthorq_stream_Stream_Case";
 SELECT subject FROM kanthorq_stream_stream_case;
-SELECT pg_temp.refused($$SELECT kanthorq_publish_text('STREAM_CASE', 'a', 'x')$$);
+SELECT test.refused($$SELECT kanthorq_publish_text('STREAM_CASE', 'a', 'x')$$);
 SELECT kanthorq_stream_drop('stream_case', confirm => 'stream_case');
 SELECT subject FROM kanthorq_events('Stream_Case');
 SELECT kanthorq_stream_drop('Stream_Case', confirm => 'Stream_Case');
@@ -138,7 +124,7 @@ SELECT length, name = repeat('a', length) AS name_is_whole,
 FROM unnest(ARRAY[1, 46, 47, 48, 63, 64, 127, 128]) AS length,
     LATERAL (SELECT name FROM kanthorq_stream_create(repeat('a', length))) AS created
 ORDER BY length;
-SELECT pg_temp.refused(format('SELECT kanthorq_stream_create(%L)', repeat('a', 129)));
+SELECT test.refused(format('SELECT kanthorq_stream_create(%L)', repeat('a', 129)));
 -- An event that is published to each of them lands there and nowhere else.
 SELECT count(kanthorq_publish_text(name, 'length.' || length(name), 'x'))
 FROM kanthorq_stream_registry;
@@ -166,16 +152,16 @@ FROM kanthorq_stream_registry, kanthorq_events(name) GROUP BY name ORDER BY name
 SELECT count(kanthorq_stream_drop(name, confirm => name)) FROM kanthorq_stream_registry;
 
 -- Names that would be trouble in SQL text, and others that are no names.
-SELECT name, pg_temp.refused(format('SELECT kanthorq_stream_create(%L)', name))
+SELECT name, test.refused(format('SELECT kanthorq_stream_create(%L)', name))
 FROM (VALUES
     ('a.b'), ('a"b'), ('a;b'), ('$x'), ('a''b'), ('a b'), ('a-b'), ('_a'), ('a_'), ('a__b'), (''),
     ('*'),
     (E'a\\b'), ('"a"'), ('public.a'), ('a; DROP TABLE kanthorq_stream_registry --')) AS names
         (name);
-SELECT pg_temp.refused(format('SELECT kanthorq_stream_create(%L)', name))
+SELECT test.refused(format('SELECT kanthorq_stream_create(%L)', name))
 FROM (VALUES (U&'caf\00E9'), (U&'\65E5\672C'), (E'a\nb')) AS names (name);
 -- Every function that takes a name refuses them.
-SELECT pg_temp.refused(format(call, 'a"b')) FROM (VALUES
+SELECT test.refused(format(call, 'a"b')) FROM (VALUES
     ('SELECT kanthorq_stream_table(%L)'), ('SELECT kanthorq_stream_drop(%1$L, %1$L)'),
     ('SELECT kanthorq_stream_trim(%1$L, ''01ARZ3NDEKTSV4RRFFQ69G5FAV'', %1$L)'),
     ('SELECT kanthorq_publish(%L, ''a'', '''')'), ('SELECT kanthorq_publish_text(%L, ''a'', '''')'),
@@ -204,12 +190,12 @@ FROM kanthorq_stream_registry;
 SELECT name, string_agg(subject, ' ') AS subjects
 FROM kanthorq_stream_registry, kanthorq_events(name) GROUP BY name ORDER BY name;
 SELECT count(kanthorq_stream_drop(name, confirm => name)) FROM kanthorq_stream_registry;
-SELECT pg_temp.refused($$SELECT kanthorq_publish_text('registry', 'a', 'x')$$);
+SELECT test.refused($$SELECT kanthorq_publish_text('registry', 'a', 'x')$$);
 
 -- Nulls.
-SELECT pg_temp.refused('SELECT kanthorq_stream_create(NULL)'),
-    pg_temp.refused($$SELECT kanthorq_stream_create('stream_null', NULL)$$),
-    pg_temp.refused($$SELECT kanthorq_stream_drop(NULL, 'a')$$);
+SELECT test.refused('SELECT kanthorq_stream_create(NULL)'),
+    test.refused($$SELECT kanthorq_stream_create('stream_null', NULL)$$),
+    test.refused($$SELECT kanthorq_stream_drop(NULL, 'a')$$);
 SELECT kanthorq_stream_table(NULL);
 
 -- Who creates a stream owns its table. Creating needs CREATE on the extension's schema, dropping
@@ -243,8 +229,8 @@ DROP ROLE regress_kanthorq_creator, regress_kanthorq_other;
 SELECT name FROM kanthorq_stream_create('stream_read');
 BEGIN READ ONLY;
 SELECT kanthorq_stream_table('stream_read');
-SELECT pg_temp.refused($$SELECT kanthorq_stream_create('stream_read')$$),
-    pg_temp.refused($$SELECT kanthorq_stream_drop('stream_read', 'stream_read')$$);
+SELECT test.refused($$SELECT kanthorq_stream_create('stream_read')$$),
+    test.refused($$SELECT kanthorq_stream_drop('stream_read', 'stream_read')$$);
 COMMIT;
 
 -- A table that something depends on is not dropped, nor is its stream.

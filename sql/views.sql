@@ -1,10 +1,5 @@
 -- What a DBA looks at: kanthorq_streams, kanthorq_consumers and kanthorq_horizon().
 
-CREATE FUNCTION pg_temp.publish(stream text, tails text) RETURNS bigint LANGUAGE sql AS $$
-    SELECT count(kanthorq_publish(stream, 'event.' || tail, '',
-        id => '01ARZ3NDEKTSV4RRFFQ69G5FA' || tail))
-    FROM regexp_split_to_table(tails, '') AS tail
-$$;
 SET timezone = 'UTC';
 SET datestyle = 'ISO';
 SELECT viewname FROM pg_views WHERE viewname LIKE 'kanthorq\_%' ORDER BY viewname;
@@ -18,9 +13,9 @@ SELECT name, "table", created_at BETWEEN extract(epoch FROM now()) * 1000 - 6000
         AND extract(epoch FROM clock_timestamp()) * 1000 AS is_now,
     events, bytes > 0 AS has_bytes, last_position, newest_id, newest_time, open_publishers
 FROM kanthorq_streams ORDER BY name;
-SELECT pg_temp.publish('views', '12345');
+SELECT test.publish('views', '12345');
 SELECT kanthorq_publish('views', 'event', '', id => '01FWHE4YDGFK1SHH6W1G60EECF');
-SELECT pg_temp.publish('views', '6');
+SELECT test.publish('views', '6');
 ANALYZE kanthorq_stream_views;
 SELECT name, events, last_position, newest_id, newest_time, open_publishers FROM kanthorq_streams ORDER BY name;
 SELECT bytes = pg_total_relation_size("table") AS of_the_table FROM kanthorq_streams;
@@ -56,7 +51,7 @@ SELECT events FROM kanthorq_streams WHERE name = 'estimated';
 SELECT kanthorq_stream_drop('estimated', 'estimated');
 -- Positions that were rolled back have been handed out; who is publishing is counted.
 BEGIN;
-SELECT pg_temp.publish('views', '7');
+SELECT test.publish('views', '7');
 SELECT name, last_position, open_publishers FROM kanthorq_streams ORDER BY name;
 -- Its transaction is on the horizon: this one.
 SELECT pid = pg_backend_pid() AS own_pid, gid, txid = pg_current_xact_id() AS own_txid, since = now() AS own_time,
