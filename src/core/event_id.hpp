@@ -11,8 +11,8 @@
 #include <cstdint>
 #include <string_view>
 
-#include "ascii.hpp"
-#include "sortable_id.hpp"
+#include "core/ascii.hpp"
+#include "core/sortable_id.hpp"
 
 namespace kanthorq {
 

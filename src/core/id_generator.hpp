@@ -9,7 +9,7 @@
 
 #include <cstdint>
 
-#include "sortable_id.hpp"
+#include "core/sortable_id.hpp"
 
 namespace kanthorq {
 

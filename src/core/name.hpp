@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "ascii.hpp"
+#include "core/ascii.hpp"
 
 namespace kanthorq {
 

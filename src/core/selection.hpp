@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <string_view>
 
-#include "subject.hpp"
+#include "core/subject.hpp"
 
 namespace kanthorq {
 

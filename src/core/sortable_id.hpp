@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "ascii.hpp"
+#include "core/ascii.hpp"
 
 namespace kanthorq {
 

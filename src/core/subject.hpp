@@ -8,7 +8,7 @@
 #include <cstddef>
 #include <string_view>
 
-#include "ascii.hpp"
+#include "core/ascii.hpp"
 
 namespace kanthorq {
 

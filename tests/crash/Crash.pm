@@ -1,4 +1,4 @@
-# What the tests in this folder share. They need a library with test points (src/test_point.hpp):
+# What the tests in this folder share. They need a library with test points (src/server/test_point.hpp):
 # scripts/test crash builds one of its own.
 package Crash;
 use strict;
@@ -14,7 +14,7 @@ our @EXPORT =
 # The names of all points there are.
 sub all_points {
     my %points;
-    for my $file (glob 'src/*.cpp') {
+    for my $file (glob 'src/*/*.cpp src/*/*.hpp') {
         $points{$_} = 1 for slurp_file($file) =~ /KANTHORQ_TEST_POINT\("(\w+)"\)/g;
     }
     return sort keys %points;

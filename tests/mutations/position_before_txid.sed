@@ -1,5 +1,5 @@
 # Positions are taken before the transaction has an id; the pause makes the moment long enough to meet.
-# file: src/insert.cpp
+# file: src/publish/insert.cpp
 # red: crash/005_steps.pl stress
 s/^      \.txid = FullTransactionIdGetDatum\(GetTopFullTransactionId\(\)\),.*$/      .txid = 0,/
 /^      Int64GetDatum\(nextval_internal\(writer\.position_sequence, false\)\);$/{

@@ -1,5 +1,5 @@
 # Prepared transactions are not looked for.
-# file: src/writers.cpp
+# file: src/stream/writers.cpp
 # red: isolation
 /^  add\(writers, TwoPhaseGetXidByVirtualXID\(holder, &more\)\);$/d
 /^  bool more = false;$/d

@@ -1,5 +1,4 @@
 # The trigger of stream tables neither locks the table for the transaction nor gives it an id.
-# file: src/txid.cpp
+# file: src/stream/txid.cpp
 # red: isolation stress
-/^  lock_relation\(RelationGetRelid\(trigger->tg_relation\), RowExclusiveLock\);$/d
-/^  \(void\)GetTopFullTransactionId\(\);$/d
+/^  become_writer\(RelationGetRelid\(trigger->tg_relation\)\);$/d

@@ -1,0 +1,144 @@
+#include "consumer/open_consumer.hpp"
+
+#include "consumer/task_table.hpp"
+#include "core/name.hpp"
+#include "server/fault.hpp"
+#include "server/known.hpp"
+#include "server/lock.hpp"
+#include "server/privileges.hpp"
+#include "server/rows.hpp"
+#include "stream/registered_table.hpp"
+
+namespace kanthorq {
+
+namespace {
+
+struct KnownConsumer {
+  Known known;
+  std::uint8_t name_size;
+  char name[max_name_bytes];
+};
+
+constinit Knowledge<KnownConsumer> known_consumers;
+
+// Is the open table the very one that the consumer was created with? The library forgets that only
+// after the table is dropped, so the answer is kept as long as the table is not changed.
+bool is_registered_table(const Consumer& consumer) {
+  const auto is_for = [&](const KnownConsumer& entry) {
+    return std::string_view(entry.name, entry.name_size) == consumer.name;
+  };
+  const KnownConsumer& entry =
+      known_consumers.about(consumer.table, is_for, [&](KnownConsumer& look) {
+        const bool is_its =
+            registered_table(consumer.schema, Kind::consumer, consumer.name).table ==
+            RelationGetRelid(consumer.table);
+        look.name_size = is_its ? static_cast<std::uint8_t>(consumer.name.size()) : 0;
+        memcpy(look.name, consumer.name.data(), look.name_size);
+        return is_its;
+      });
+  return is_for(entry);
+}
+
+}  // namespace
+
+bool try_open_consumer(Oid schema, std::string_view name, LOCKMODE lock, Consumer& consumer) {
+  TableName mapped = table_name(consumer_table_prefix, name);
+  const Oid oid = RangeVarGetRelid(
+      makeRangeVar(get_namespace_name(schema), mapped.bytes.data(), -1), lock, true);
+  if (!OidIsValid(oid)) return false;
+  HeapTuple row = find_consumer(schema, name);
+  if (!row) {
+    UnlockRelationOid(oid, lock);  // whoever only looks keeps no lock on it
+    return false;
+  }
+  consumer = read_definition(schema, row);
+  consumer.table = relation_open(oid, NoLock);  // whatever has the name
+  if (is_registered_table(consumer)) return true;
+  relation_close(consumer.table, lock);
+  return false;
+}
+
+Consumer open_consumer(Oid schema, std::string_view name, LOCKMODE lock, AclMode privilege) {
+  require_name(name);
+  Consumer consumer;
+  if (!try_open_consumer(schema, name, lock, consumer))
+    raise_no_consumer_table(schema, name, ERRCODE_UNDEFINED_OBJECT);
+  lock_relation(RelationGetRelid(consumer.table), lock);
+  require_task_table(consumer.table);
+  consumer.privilege = privilege;
+  require_privilege(consumer);
+  return consumer;
+}
+
+// The server took the lock to find the table by its name, and open_consumer() once more.
+void give_back_consumer(const Consumer& consumer, LOCKMODE lock) {
+  const Oid table = RelationGetRelid(consumer.table);
+  relation_close(consumer.table, lock);
+  unlock_relation(table, lock);
+}
+
+void require_privilege(const Consumer& consumer) {
+  if (consumer.privilege == ACL_NO_RIGHTS) return;
+  const AclResult allowed =
+      pg_class_aclcheck(RelationGetRelid(consumer.table), GetUserId(), consumer.privilege);
+  if (allowed != ACLCHECK_OK)
+    aclcheck_error(allowed, OBJECT_TABLE, RelationGetRelationName(consumer.table));
+  require_no_row_security(consumer.table);
+}
+
+Consumer lock_consumer(const Consumer& consumer) {
+  lock_object(own_table_oid(consumer.schema, consumer_registry), RelationGetRelid(consumer.table),
+              0, AccessExclusiveLock);
+  return read_again(consumer);
+}
+
+Consumer read_again(const Consumer& consumer) {
+  HeapTuple row = find_consumer(consumer.schema, consumer.name);
+  if (!row) raise_no_such_consumer(consumer.schema, consumer.name);
+  Consumer again = read_definition(consumer.schema, row);
+  again.table = consumer.table;
+  again.privilege = consumer.privilege;
+  require_privilege(again);
+  return again;
+}
+
+void unlock_consumer(const Consumer& consumer) {
+  unlock_object(own_table_oid(consumer.schema, consumer_registry), RelationGetRelid(consumer.table),
+                0, AccessExclusiveLock);
+}
+
+void raise_no_consumer_table(Oid schema, std::string_view name, int sqlstate) {
+  if (!find_consumer(schema, name)) raise_no_such_consumer(schema, name);
+  const Oid oid = relation_by_name(schema, Kind::consumer, name);
+  Relation other = OidIsValid(oid) ? try_relation_open(oid, AccessShareLock) : nullptr;
+  if (other) raise_not_registered_table(other, "consumer", name);
+  ereport(ERROR,
+          (errcode(sqlstate), errmsg("consumer \"%s\" has no table", clipped(name)),
+           errdetail("It is registered, but its table \"%s\" was dropped, renamed or moved to "
+                     "another schema.",
+                     table_name(consumer_table_prefix, name).c_str()),
+           errhint("Rename it or move it back. If it was dropped, kanthorq_consumer_drop() "
+                   "forgets the consumer, and then it can be created again.")));
+}
+
+// Whoever drops a stream locks its table first, then those of its consumers. In the other order a
+// worker and the drop could wait for each other, with a publisher before them both. But which
+// stream it is the consumer says. So a lock on the stream that is not to be had at once is waited
+// for without the consumer's.
+Consumer open_consumer_after_stream(Oid schema, std::string_view name, LOCKMODE lock,
+                                    AclMode privilege) {
+  const Consumer consumer = open_consumer(schema, name, lock, privilege);
+  const Oid stream = relation_by_name(schema, Kind::stream, consumer.stream);
+  if (!OidIsValid(stream) || try_lock_relation(stream, AccessShareLock)) return consumer;
+  give_back_consumer(consumer, lock);
+  lock_relation(stream, AccessShareLock);
+  return open_consumer(schema, name, lock, privilege);
+}
+
+Consumer take_turn(const Consumer& consumer, const OpenStream& stream) {
+  const Consumer locked = lock_consumer(consumer);
+  require_readable(stream);
+  return locked;
+}
+
+}  // namespace kanthorq

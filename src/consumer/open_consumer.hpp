@@ -1,0 +1,71 @@
+// What the functions of a worker have in common: an open consumer and its open stream.
+#pragma once
+
+#include "consumer/definition.hpp"
+#include "server/pg.hpp"
+#include "stream/open_stream.hpp"
+#include "stream/reading.hpp"
+
+namespace kanthorq {
+
+// Opens the consumer with a lock on its table that is kept to the end of the transaction. Raises
+// 22023 for what is no name, 42704 where there is no such consumer, 55000 where its table was
+// altered, 42501 without `privilege` on it.
+Consumer open_consumer(Oid schema, std::string_view name, LOCKMODE lock, AclMode privilege);
+
+// The same without a look at privileges, but false, with nothing open, where there is no such
+// consumer.
+bool try_open_consumer(Oid schema, std::string_view name, LOCKMODE lock, Consumer& consumer);
+
+// Closes it and gives back the lock that its opening took; nothing was done under it.
+void give_back_consumer(const Consumer& consumer, LOCKMODE lock);
+
+template <typename Body>
+void with_consumer(Oid schema, std::string_view name, LOCKMODE lock, AclMode privilege, Body body) {
+  const Consumer consumer = open_consumer(schema, name, lock, privilege);
+  body(consumer);
+  relation_close(consumer.table, NoLock);
+}
+
+// Raises 42501 unless the current user has the right that the opening asked for; again after each
+// wait, since it may have been taken away.
+void require_privilege(const Consumer& consumer);
+
+// Waits until no other transaction moves this consumer's cursor or changes its settled tasks, and
+// keeps it so until this transaction ends; then the definition is read and the right checked again,
+// since somebody may have altered the one or taken away the other meanwhile. Pull, cancel, resume,
+// seek and alter take it; ack, nack and extend don't: the row of the lease protects what they
+// change.
+[[nodiscard]] Consumer lock_consumer(const Consumer& consumer);
+
+// The consumer with its definition, and the right to use it, as they are now.
+[[nodiscard]] Consumer read_again(const Consumer& consumer);
+
+// Gives the lock back early, which is right only where nothing was changed under it.
+void unlock_consumer(const Consumer& consumer);
+
+// Says why a consumer can't be opened: 42704 if there is none, 42710 if another table has the name
+// of its table, `sqlstate` if nothing has it.
+[[noreturn]] void raise_no_consumer_table(Oid schema, std::string_view name, int sqlstate);
+
+// lock_consumer(), and a look whether the stream may still be read after that wait.
+[[nodiscard]] Consumer take_turn(const Consumer& consumer, const OpenStream& stream);
+
+// Opens the consumer as open_consumer() does, with its stream's table locked before its own.
+Consumer open_consumer_after_stream(Oid schema, std::string_view name, LOCKMODE lock,
+                                    AclMode privilege);
+
+// Opens the consumer and its stream for a worker, and checks its privileges: `privilege` on the
+// consumer's table and SELECT on the stream's.
+template <typename Body>
+void with_worker(Oid schema, std::string_view name, LOCKMODE lock, AclMode privilege, Body body) {
+  const Consumer consumer = open_consumer_after_stream(schema, name, lock, privilege);
+  with_stream(schema, consumer.stream, AccessShareLock, [&](const OpenStream& stream) {
+    require_readable(stream);
+    require_consumable(stream);
+    body(consumer, stream);
+  });
+  relation_close(consumer.table, NoLock);
+}
+
+}  // namespace kanthorq

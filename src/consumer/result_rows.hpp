@@ -1,0 +1,33 @@
+// The rows of kanthorq_pull, made by copying bytes.
+#pragma once
+
+#include "server/pg.hpp"
+#include "stream/reading.hpp"
+
+namespace kanthorq {
+
+// Adds rows to the result of a function that returns lease, attempt and position of an event, then
+// its five columns, which stand at the head of a stream's row in the same order. The first three
+// take 24 bytes, a multiple of every alignment, so the others are copied as they lie there: taking
+// a row apart and forming another from the parts was a fifth of the time of a large pull.
+class ResultRows {
+ public:
+  // Raises 55000 if the function is declared with columns of other types.
+  explicit ResultRows(ReturnSetInfo* result);
+
+  void add(int64 lease, int attempt, const StreamRow& row);
+
+  void end() { ExecDropSingleTupleTableSlot(slot_); }
+
+ private:
+  // Room for a row of so many bytes.
+  MinimalTuple room_for(Size bytes);
+
+  Tuplestorestate* store_;
+  TupleTableSlot* slot_;
+  MemoryContext memory_;  // of row_, which is used again for each row
+  MinimalTuple row_ = nullptr;
+  Size room_ = 0;
+};
+
+}  // namespace kanthorq

@@ -1,0 +1,82 @@
+// kanthorq_ulid(), kanthorq_uuidv7() and the time inside an id.
+//
+// The generators belong to the session: a backend is one process with one thread, so they need no
+// lock. A parallel worker would start its own, hence the functions are PARALLEL RESTRICTED.
+
+#include "id/ids.hpp"
+
+#include "core/id_generator.hpp"
+#include "server/datum.hpp"
+#include "server/fault.hpp"
+
+namespace kanthorq {
+
+namespace {
+
+IdGenerator ulids;
+IdGenerator uuids;
+IdGenerator dated_ulids;  // kanthorq_ulid(at): counts up while `at` stays in one millisecond
+
+// A clock before 1970 counts as 1970.
+std::uint64_t now_milliseconds() {
+  return static_cast<std::uint64_t>(Max(epoch_milliseconds(GetCurrentTimestamp()), 0));
+}
+
+void fill_random(std::uint64_t* high, std::uint64_t* low) {
+  std::uint64_t words[2];
+  if (!pg_strong_random(words, sizeof(words)))
+    ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random bits")));
+  *high = words[0];
+  *low = words[1];
+}
+
+}  // namespace
+
+Datum ulid_datum(Bits128 bits) {
+  const auto text = encode_ulid(bits);
+  return text_datum({text.data(), text.size()});
+}
+
+Bits128 next_ulid() {
+  advance(ulids, now_milliseconds(), ulid_random, fill_random);
+  return as_ulid(ulids);
+}
+
+std::uint64_t require_id_milliseconds(TimestampTz at) {
+  const int64 milliseconds = TIMESTAMP_NOT_FINITE(at) ? -1 : epoch_milliseconds(at);
+  if (milliseconds < 0 || milliseconds > static_cast<int64>(max_id_milliseconds))
+    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                    errmsg("time \"%s\" does not fit into an event id", timestamptz_to_str(at)),
+                    errdetail("An id carries the milliseconds since 1970 in 48 bits, which end in "
+                              "the year 10889.")));
+  return static_cast<std::uint64_t>(milliseconds);
+}
+
+}  // namespace kanthorq
+
+using namespace kanthorq;
+
+KANTHORQ_FUNCTION(kanthorq_ulid) { return ulid_datum(next_ulid()); }
+
+KANTHORQ_FUNCTION(kanthorq_ulid_at) {
+  const std::uint64_t milliseconds = require_id_milliseconds(PG_GETARG_TIMESTAMPTZ(0));
+  if (milliseconds != dated_ulids.milliseconds) dated_ulids.started = false;
+  advance(dated_ulids, milliseconds, ulid_random, fill_random);
+  return ulid_datum(as_ulid(dated_ulids));
+}
+
+KANTHORQ_FUNCTION(kanthorq_ulid_floor) {
+  const std::uint64_t milliseconds = require_id_milliseconds(PG_GETARG_TIMESTAMPTZ(0));
+  return ulid_datum({milliseconds << 16, 0});
+}
+
+KANTHORQ_FUNCTION(kanthorq_uuidv7) {
+  advance(uuids, now_milliseconds(), uuidv7_random, fill_random);
+  const auto text = encode_uuid(as_uuidv7(uuids));
+  return text_datum({text.data(), text.size()});
+}
+
+KANTHORQ_FUNCTION(kanthorq_id_time) {
+  const std::uint64_t milliseconds = require_event_id(text_argument(fcinfo, 0), {"id"});
+  PG_RETURN_TIMESTAMPTZ(timestamp_of(milliseconds));
+}

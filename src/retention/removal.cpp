@@ -1,0 +1,216 @@
+// How events leave: kanthorq_event_remove and kanthorq_stream_trim, and the triggers by which a
+// stream table refuses every other UPDATE, DELETE and TRUNCATE.
+//
+// Removal is an ordinary DELETE, so foreign keys, row security and the owner's own triggers are
+// heeded. Our triggers let it pass by a permit that names the table, the transaction and the
+// subtransaction: an error ends the subtransaction at least, so a permit that an error left behind
+// is never valid again, and nothing has to clean it up. The permit is for one statement: a DELETE
+// that somebody's trigger runs meanwhile is one more, and refused, be it on the table or on a
+// parent of it, which our trigger for statements does not see. (A policy's function, which only the
+// owner can put there, runs as part of the statement.)
+#include "consumer/definition.hpp"
+#include "consumer/open_consumer.hpp"
+#include "consumer/task_table.hpp"
+#include "core/name.hpp"
+#include "retention/unfinished.hpp"
+#include "server/array.hpp"
+#include "server/datum.hpp"
+#include "server/fault.hpp"
+#include "server/lock.hpp"
+#include "server/privileges.hpp"
+#include "server/scope.hpp"
+#include "server/test_point.hpp"
+#include "stream/definition.hpp"
+#include "stream/open_stream.hpp"
+#include "stream/reading.hpp"
+#include "stream/registry.hpp"
+
+namespace kanthorq {
+
+namespace {
+
+struct RemovalPermit {
+  Oid table;
+  LocalTransactionId transaction;
+  SubTransactionId subtransaction;
+  int depth;  // of the triggers that the statement fires
+  bool used;  // its statement has begun
+};
+
+// Removals may be nested: a trigger on one stream may remove events of another.
+constexpr int max_nested_removals = 16;
+RemovalPermit permits[max_nested_removals];
+int permit_count;
+
+int trigger_depth() {
+  LOCAL_FCINFO(fcinfo, 0);
+  InitFunctionCallInfoData(*fcinfo, nullptr, 0, InvalidOid, nullptr, nullptr);
+  return DatumGetInt32(pg_trigger_depth(fcinfo));
+}
+
+bool is_stale(const RemovalPermit& permit) {
+  return permit.transaction != local_transaction_id() ||
+         !SubTransactionIsActive(permit.subtransaction);
+}
+
+void grant_permit(Oid table) {
+  while (permit_count > 0 && is_stale(permits[permit_count - 1])) permit_count--;
+  if (permit_count == max_nested_removals)
+    ereport(ERROR,
+            (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+             errmsg("removals of events are nested too deeply"),
+             errdetail("Triggers remove events while events are removed; %d levels are allowed.",
+                       max_nested_removals)));
+  permits[permit_count++] = {table, local_transaction_id(), GetCurrentSubTransactionId(),
+                             trigger_depth() + 1, false};
+}
+
+// Is this statement, or this row of it, one that is permitted?
+bool is_permitted(Oid table, bool begins_statement) {
+  for (int i = permit_count; i-- > 0;) {
+    RemovalPermit& permit = permits[i];
+    if (permit.table != table || permit.transaction != local_transaction_id() ||
+        permit.subtransaction != GetCurrentSubTransactionId() || permit.depth != trigger_depth())
+      continue;
+    const bool permitted = permit.used != begins_statement;
+    permit.used = true;
+    return permitted;
+  }
+  return false;
+}
+
+// Deletes the rows of `table` that `snapshot` sees and for which `condition` on $1 holds; returns
+// how many.
+uint64 remove_where(Relation table, Snapshot snapshot, const char* condition, Oid type,
+                    Datum value) {
+  uint64 removed = 0;
+  with_spi([&] {
+    const char* sql = psprintf("DELETE FROM %s WHERE id %s", quoted_table_name(table), condition);
+    SPIPlanPtr plan = SPI_prepare(sql, 1, &type);
+    if (!plan) elog(ERROR, "could not plan the removal of events");
+    grant_permit(RelationGetRelid(table));
+    const int granted = permit_count;
+    const int result =
+        SPI_execute_snapshot(plan, &value, nullptr, snapshot, InvalidSnapshot, false, true, 0);
+    permit_count = granted - 1;
+    if (result != SPI_OK_DELETE)
+      elog(ERROR, "could not remove events: %s", SPI_result_code_string(result));
+    removed = SPI_processed;
+    KANTHORQ_TEST_POINT("remove_rows");
+  });
+  return removed;
+}
+
+// Opens a consumer of the stream `name` whose name was read from the registry; false if it was
+// dropped since then, or is another stream's by now.
+bool open_listed(Oid schema, std::string_view name, std::string_view consumer_name,
+                 Consumer& consumer) {
+  if (!try_open_consumer(schema, consumer_name, RowExclusiveLock, consumer)) {
+    if (!find_consumer(schema, consumer_name)) return false;
+    // Only its table is gone. That raises an error, unless it was created again just now.
+    consumer = open_consumer(schema, consumer_name, RowExclusiveLock, ACL_NO_RIGHTS);
+  }
+  if (consumer.stream != name) {
+    relation_close(consumer.table, RowExclusiveLock);
+    return false;
+  }
+  lock_relation(RelationGetRelid(consumer.table), RowExclusiveLock);
+  return true;
+}
+
+// The lock on a consumer's table lets it be pulled from, and keeps a seek from making events of its
+// past unfinished again. It may have to wait, for a drop of the consumer, say.
+void require_finished(Oid schema, const OpenStream& stream, std::string_view name,
+                      Snapshot snapshot, std::string_view before_id) {
+  for_consumers_of(schema, name, [&](std::string_view consumer_name) {
+    Consumer consumer;
+    if (!open_listed(schema, name, consumer_name, consumer)) return;
+    require_task_table(consumer.table);
+    require_consumable(stream);
+    if (has_unfinished(consumer, stream, snapshot, before_id))
+      ereport(ERROR,
+              (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+               errmsg("consumer \"%s\" has not finished all of these events",
+                      cstring_of(consumer_name)),
+               errdetail("It is still to get some event before \"%s\", has one in a lease, or will "
+                         "try one again.",
+                         clipped(before_id)),
+               errhint("Wait for it, name an earlier id, or force the removal.")));
+    relation_close(consumer.table, NoLock);
+  });
+}
+
+const char* append_only_hint(TriggerEvent event) {
+  if (TRIGGER_FIRED_BY_UPDATE(event)) return "Publish a new event that says what is different.";
+  if (TRIGGER_FIRED_BY_DELETE(event))
+    return "Remove events with kanthorq_event_remove() or kanthorq_stream_trim().";
+  return "Remove events with kanthorq_stream_trim(), or the stream with kanthorq_stream_drop().";
+}
+
+const char* operation(TriggerEvent event) {
+  return TRIGGER_FIRED_BY_UPDATE(event)   ? "update"
+         : TRIGGER_FIRED_BY_DELETE(event) ? "delete from"
+                                          : "truncate";
+}
+
+}  // namespace
+
+}  // namespace kanthorq
+
+using namespace kanthorq;
+
+KANTHORQ_FUNCTION(kanthorq_event_remove) {
+  require_argument(fcinfo, 0, "stream");
+  const Elements ids = optional_elements(fcinfo, 1, "ids", TEXTOID);
+  for (int i = 0; i < ids.count; i++)
+    require_event_id(view_of(DatumGetTextPP(ids.required(i))), ids.source(i));
+  PreventCommandIfReadOnly("kanthorq_event_remove()");
+  uint64 removed = 0;
+  with_stream(own_schema(fcinfo), text_argument(fcinfo, 0), RowExclusiveLock,
+              [&](const OpenStream& stream) {
+                require_ownership(stream.table);
+                if (ids.count == 0) return;  // or null, as array_agg over no rows is
+                removed =
+                    remove_where(stream.table, InvalidSnapshot, "OPERATOR(pg_catalog.=) ANY ($1)",
+                                 TEXTARRAYOID, PG_GETARG_DATUM(1));
+              });
+  PG_RETURN_INT64(static_cast<int64>(removed));
+}
+
+KANTHORQ_FUNCTION(kanthorq_stream_trim) {
+  require_argument(fcinfo, 0, "name");
+  require_argument(fcinfo, 1, "before_id");
+  require_argument(fcinfo, 3, "force");
+  const std::string_view name = text_argument(fcinfo, 0);
+  require_name(name);
+  require_event_id(text_argument(fcinfo, 1), {"before_id"});
+  require_confirmation(fcinfo, 2, "stream", name);
+  PreventCommandIfReadOnly("kanthorq_stream_trim()");
+  const Oid schema = own_schema(fcinfo);
+  uint64 removed = 0;
+  lock_stream_name(schema, name, ShareLock);  // the stream stays what it is
+  with_stream(schema, name, RowExclusiveLock, [&](const OpenStream& stream) {
+    require_ownership(stream.table);
+    // What is checked is what is removed: an event that comes later, with an id of long ago, stays.
+    Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
+    if (!PG_GETARG_BOOL(3))
+      require_finished(schema, stream, name, snapshot, text_argument(fcinfo, 1));
+    removed = remove_where(stream.table, snapshot, "OPERATOR(pg_catalog.<) $1", TEXTOID,
+                           PG_GETARG_DATUM(1));
+    UnregisterSnapshot(snapshot);
+  });
+  PG_RETURN_INT64(static_cast<int64>(removed));
+}
+
+KANTHORQ_FUNCTION(kanthorq_stream_append_only) {
+  const TriggerData* trigger = require_trigger(fcinfo, "kanthorq_stream_append_only");
+  const TriggerEvent event = trigger->tg_event;
+  if (TRIGGER_FIRED_BY_DELETE(event) &&
+      is_permitted(RelationGetRelid(trigger->tg_relation), TRIGGER_FIRED_FOR_STATEMENT(event)))
+    return PointerGetDatum(TRIGGER_FIRED_FOR_ROW(event) ? trigger->tg_trigtuple : nullptr);
+  const char* table = RelationGetRelationName(trigger->tg_relation);
+  ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                  errmsg("cannot %s \"%s\": a stream is append-only", operation(event), table),
+                  errdetail("Its events never change; they leave by explicit removal only."),
+                  errhint("%s", append_only_hint(event))));
+}

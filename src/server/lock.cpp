@@ -1,0 +1,47 @@
+#include "server/lock.hpp"
+
+namespace kanthorq {
+
+namespace {
+
+// An error leaves CurrentResourceOwner changed. That does no harm: whoever catches it ends the
+// transaction or a subtransaction, which sets it anew. The server's own sequences and large objects
+// do the same.
+template <typename Body>
+void as_transaction(Body body) {
+  const ResourceOwner caller = CurrentResourceOwner;
+  CurrentResourceOwner = CurTransactionResourceOwner;
+  body();
+  CurrentResourceOwner = caller;
+}
+
+}  // namespace
+
+void lock_relation(Oid relation, LOCKMODE mode) {
+  as_transaction([&] { LockRelationOid(relation, mode); });
+}
+
+bool try_lock_relation(Oid relation, LOCKMODE mode) {
+  bool locked = false;
+  as_transaction([&] { locked = ConditionalLockRelationOid(relation, mode); });
+  return locked;
+}
+
+void unlock_relation(Oid relation, LOCKMODE mode) {
+  as_transaction([&] { UnlockRelationOid(relation, mode); });
+}
+
+Relation open_locked(Oid table, LOCKMODE mode) {
+  lock_relation(table, mode);
+  return table_open(table, NoLock);
+}
+
+void lock_object(Oid table, Oid object, uint16 part, LOCKMODE mode) {
+  as_transaction([&] { LockDatabaseObject(table, object, part, mode); });
+}
+
+void unlock_object(Oid table, Oid object, uint16 part, LOCKMODE mode) {
+  as_transaction([&] { UnlockDatabaseObject(table, object, part, mode); });
+}
+
+}  // namespace kanthorq

@@ -1,0 +1,298 @@
+#include "server/rows.hpp"
+
+#include "server/known.hpp"
+#include "server/lock.hpp"
+
+namespace kanthorq {
+
+[[noreturn]] static void raise_other_version(const char* what, const char* detail) {
+  ereport(ERROR,
+          (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+           errmsg("%s is of another version than the library of KanthorQ", what),
+           errdetail("%s", detail),
+           errhint("Run ALTER EXTENSION kanthorq UPDATE if that was not done yet, then connect "
+                   "again.")));
+}
+
+Oid own_table_oid(Oid schema, const OwnTable& table) {
+  const Oid oid = get_relname_relid(table.name, schema);
+  if (!OidIsValid(oid))
+    raise_other_version("the extension", psprintf("Its table \"%s\" is missing.", table.name));
+  return oid;
+}
+
+// The first one that is not of its type, -1 if each is. A column that was dropped has no type.
+static int find_other_type(TupleDesc descriptor, const Oid* types, int count) {
+  for (int i = 0; i < Min(count, descriptor->natts); i++)
+    if (TupleDescAttr(descriptor, i)->atttypid != types[i]) return i;
+  return -1;
+}
+
+[[noreturn]] static void raise_other_type(const char* what, const Oid* types, int other) {
+  raise_other_version(what, psprintf("Its column %d is not of the type %s.", other + 1,
+                                     format_type_be(types[other])));
+}
+
+void require_result_types(TupleDesc descriptor, const Oid* types, int count) {
+  const int other = find_other_type(descriptor, types, count);
+  if (other >= 0) raise_other_type("the result of the function", types, other);
+}
+
+Relation open_own_table(Oid schema, const OwnTable& table, LOCKMODE lock) {
+  const Oid oid = own_table_oid(schema, table);
+  // Readers give their lock back.
+  Relation opened = lock == AccessShareLock ? table_open(oid, lock) : open_locked(oid, lock);
+  TupleDesc descriptor = RelationGetDescr(opened);
+  const int other = find_other_type(descriptor, table.types, table.columns);
+  if (other >= 0) raise_other_type(psprintf("table \"%s\"", table.name), table.types, other);
+  if (descriptor->natts < table.columns)
+    raise_other_version(
+        psprintf("table \"%s\"", table.name),
+        psprintf("It has %d columns and the library knows %d.", descriptor->natts, table.columns));
+  return opened;
+}
+
+RowValues::RowValues(Relation table) : table_(table) {
+  const int columns = RelationGetNumberOfAttributes(table);
+  values_ = static_cast<Datum*>(palloc0(columns * (sizeof(Datum) + 2 * sizeof(bool))));
+  nulls_ = reinterpret_cast<bool*>(values_ + columns);
+  is_set_ = nulls_ + columns;
+}
+
+void RowValues::set(AttrNumber column, NullableDatum value) {
+  if (column < 1 || column > RelationGetNumberOfAttributes(table_))
+    elog(ERROR, "table \"%s\" has no column %d", RelationGetRelationName(table_), column);
+  values_[column - 1] = value.value;
+  nulls_[column - 1] = value.isnull;
+  is_set_[column - 1] = true;
+}
+
+// What a column that this library does not know has in a new row. A default that is not a constant
+// is not evaluated: it may be anybody's code.
+static NullableDatum added_value(Relation table, int index) {
+  Form_pg_attribute column = TupleDescAttr(RelationGetDescr(table), index);
+  NullableDatum value{0, true};
+  if (column->attisdropped) return value;
+  value.value = getmissingattr(RelationGetDescr(table), index + 1, &value.isnull);
+  if (value.isnull && column->attnotnull)
+    raise_other_version(
+        psprintf("table \"%s\"", RelationGetRelationName(table)),
+        psprintf("The library does not know its column \"%s\", which must not be null.",
+                 NameStr(column->attname)));
+  return value;
+}
+
+HeapTuple RowValues::new_row() const {
+  for (int i = 0; i < RelationGetNumberOfAttributes(table_); i++) {
+    if (is_set_[i]) continue;
+    const NullableDatum value = added_value(table_, i);
+    values_[i] = value.value;
+    nulls_[i] = value.isnull;
+  }
+  return heap_form_tuple(RelationGetDescr(table_), values_, nulls_);
+}
+
+HeapTuple RowValues::changed_row(HeapTuple row) const {
+  return heap_modify_tuple(row, RelationGetDescr(table_), values_, nulls_, is_set_);
+}
+
+HeapTuple insert_row(Relation table, const RowValues& values) {
+  HeapTuple row = values.new_row();
+  CatalogTupleInsert(table, row);
+  CommandCounterIncrement();
+  return row;
+}
+
+[[noreturn]] static void raise_row_gone(Relation table) {
+  ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+                  errmsg("a row of table \"%s\" was deleted by another transaction",
+                         RelationGetRelationName(table)),
+                  errdetail("It was about to be changed."), errhint("Try again.")));
+}
+
+// The server's function for an update raises an internal error if it has to wait for somebody who
+// changes the row.
+HeapTuple update_row(Relation table, HeapTuple row, const RowValues& values) {
+  if (is_held_by_other(table, row)) row = lock_row(table, row);
+  if (!row) raise_row_gone(table);
+  HeapTuple changed = values.changed_row(row);
+  CatalogTupleUpdate(table, &row->t_self, changed);
+  CommandCounterIncrement();
+  return changed;
+}
+
+void delete_row(Relation table, HeapTuple row) {
+  TM_FailureData failure;
+  while (row && table_tuple_delete(table, &row->t_self, GetCurrentCommandId(true), InvalidSnapshot,
+                                   InvalidSnapshot, true, &failure, false) == TM_Updated)
+    row = lock_row(table, row);
+  CommandCounterIncrement();
+}
+
+// Is it in the order of the column's type: ascending, nulls last, by the default operators and the
+// column's own collation?
+static bool is_in_natural_order(Relation index, Form_pg_attribute column) {
+  const Oid operators = GetDefaultOpClass(column->atttypid, BTREE_AM_OID);
+  return index->rd_indoption[0] == 0 && index->rd_indcollation[0] == column->attcollation &&
+         index->rd_opfamily[0] == get_opclass_family(operators);
+}
+
+namespace {
+
+constexpr AttrNumber known_columns = 9;  // no table of ours has an index on a later one
+
+struct KnownIndexes {
+  Known known;
+  Oid on[known_columns];
+  bool unique[known_columns];
+};
+
+constinit Knowledge<KnownIndexes> known_indexes;
+
+bool can_be_searched(Relation index) {
+  return is_on_columns(index) && index->rd_index->indisvalid &&
+         index->rd_rel->relam == BTREE_AM_OID;
+}
+
+bool keeps_unique(Form_pg_index index) {
+  return index->indisunique && index->indimmediate && index->indnkeyatts == 1;
+}
+
+void find_indexes(KnownIndexes& found, Relation table) {
+  std::fill_n(found.on, known_columns, InvalidOid);
+  std::fill_n(found.unique, known_columns, false);
+  List* indexes = RelationGetIndexList(table);
+  ListCell* cell;
+  foreach (cell, indexes) {
+    Relation index = index_open(lfirst_oid(cell), AccessShareLock);
+    const AttrNumber first = index->rd_index->indkey.values[0];
+    if (first >= 1 && first <= known_columns && can_be_searched(index) &&
+        is_in_natural_order(index, TupleDescAttr(RelationGetDescr(table), first - 1))) {
+      Oid& on = found.on[first - 1];
+      if (!OidIsValid(on)) on = RelationGetRelid(index);
+      if (keeps_unique(index->rd_index)) found.unique[first - 1] = true;
+    }
+    index_close(index, AccessShareLock);
+  }
+  list_free(indexes);
+}
+
+}  // namespace
+
+bool is_on_columns(Relation index) {
+  const auto is_null = [&](int column) {
+    return heap_attisnull(index->rd_indextuple, column, nullptr);
+  };
+  return is_null(Anum_pg_index_indexprs) && is_null(Anum_pg_index_indpred);
+}
+
+static const KnownIndexes& indexes_of(Relation table) {
+  return known_indexes.about(
+      table, [](const KnownIndexes&) { return true; },
+      [&](KnownIndexes& found) {
+        find_indexes(found, table);
+        return true;
+      });
+}
+
+Oid find_index_on(Relation table, AttrNumber column) { return indexes_of(table).on[column - 1]; }
+
+bool is_unique(Relation table, AttrNumber column) { return indexes_of(table).unique[column - 1]; }
+
+Oid index_on(Relation table, AttrNumber column) {
+  const Oid index = find_index_on(table, column);
+  if (!OidIsValid(index))
+    ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                    errmsg("table \"%s\" has no index on \"%s\"", RelationGetRelationName(table),
+                           NameStr(TupleDescAttr(RelationGetDescr(table), column - 1)->attname)),
+                    errdetail("The index that it was created with was dropped, or is not valid.")));
+  return index;
+}
+
+HeapTuple lock_row(Relation table, HeapTuple row, IfLocked if_locked) {
+  TupleTableSlot* slot = table_slot_create(table, nullptr);
+  TM_FailureData failure;
+  const TM_Result result = table_tuple_lock(
+      table, &row->t_self, SnapshotSelf, slot, GetCurrentCommandId(false), LockTupleExclusive,
+      if_locked == IfLocked::wait ? LockWaitBlock : LockWaitSkip,
+      if_locked == IfLocked::skip_changed ? 0 : TUPLE_LOCK_FLAG_FIND_LAST_VERSION, &failure);
+  HeapTuple locked = result == TM_Ok ? ExecCopySlotHeapTuple(slot) : nullptr;
+  if (locked) locked->t_self = slot->tts_tid;
+  ExecDropSingleTupleTableSlot(slot);
+  return locked;
+}
+
+static bool runs_elsewhere(TransactionId holder) {
+  return !TransactionIdIsCurrentTransactionId(holder) && TransactionIdIsInProgress(holder);
+}
+
+// Several holders may be subtransactions of this very transaction.
+static bool has_member_elsewhere(MultiXactId holders) {
+  MultiXactMember* members = nullptr;
+  const int count = GetMultiXactIdMembers(holders, &members, false, false);
+  bool found = false;
+  for (int i = 0; i < count && !found; i++) found = runs_elsewhere(members[i].xid);
+  if (count > 0) pfree(members);
+  return found;
+}
+
+// Others write into the header of a row while it is read; what belongs together is read under the
+// buffer's lock.
+bool is_held_by_other(Relation table, HeapTuple row) {
+  Buffer buffer = ReadBuffer(table, ItemPointerGetBlockNumber(&row->t_self));
+  LockBuffer(buffer, BUFFER_LOCK_SHARE);
+  Page page = BufferGetPage(buffer);
+  const OffsetNumber at = ItemPointerGetOffsetNumber(&row->t_self);
+  uint16 marks = HEAP_XMAX_INVALID;
+  TransactionId holder = InvalidTransactionId;
+  if (at <= PageGetMaxOffsetNumber(page) && ItemIdIsNormal(PageGetItemId(page, at))) {
+    auto* header = reinterpret_cast<HeapTupleHeader>(PageGetItem(page, PageGetItemId(page, at)));
+    marks = header->t_infomask;
+    holder = HeapTupleHeaderGetRawXmax(header);
+  }
+  UnlockReleaseBuffer(buffer);
+  if (marks & HEAP_XMAX_INVALID) return false;
+  return marks & HEAP_XMAX_IS_MULTI ? has_member_elsewhere(holder) : runs_elsewhere(holder);
+}
+
+static AttrNumber index_column(Relation index, AttrNumber column) {
+  for (int i = 0; i < IndexRelationGetNumberOfKeyAttributes(index); i++)
+    if (index->rd_index->indkey.values[i] == column) return static_cast<AttrNumber>(i + 1);
+  elog(ERROR, "column %d is not in index \"%s\"", column, RelationGetRelationName(index));
+}
+
+void rescan(IndexScanDesc scan, const ScanKeyData* keys, int count) {
+  ScanKeyData of_index[INDEX_MAX_KEYS];
+  for (int i = 0; i < count; i++) {
+    of_index[i] = keys[i];
+    of_index[i].sk_attno = index_column(scan->indexRelation, keys[i].sk_attno);
+  }
+  index_rescan(scan, of_index, count, nullptr, 0);
+}
+
+NewestFirst begin_newest_first(Relation table, Oid index, int count) {
+  Relation by = index_open(index, AccessShareLock);
+  // As for catalogs; it can be had in parallel mode, too.
+  Snapshot snapshot = RegisterSnapshot(GetCatalogSnapshot(RelationGetRelid(table)));
+  return {by, snapshot, table_slot_create(table, nullptr),
+          begin_index_scan(table, by, snapshot, count)};
+}
+
+void end_newest_first(const NewestFirst& rows) {
+  index_endscan(rows.scan);
+  ExecDropSingleTupleTableSlot(rows.slot);
+  UnregisterSnapshot(rows.snapshot);
+  index_close(rows.index, AccessShareLock);
+}
+
+HeapTuple only_row(Relation table, Oid index, ScanKeyData* keys, int count) {
+  const NewestFirst rows = begin_newest_first(table, index, count);
+  rescan(rows.scan, keys, count);
+  HeapTuple found = nullptr;
+  if (index_getnext_slot(rows.scan, BackwardScanDirection, rows.slot))
+    found = ExecCopySlotHeapTuple(rows.slot);
+  end_newest_first(rows);
+  return found;
+}
+
+}  // namespace kanthorq

@@ -1,0 +1,101 @@
+#include "stream/definition.hpp"
+
+#include "server/datum.hpp"
+#include "server/scope.hpp"
+#include "server/test_point.hpp"
+
+namespace kanthorq {
+
+namespace {
+
+char* quoted_schema(Oid schema) { return pstrdup(quote_identifier(get_namespace_name(schema))); }
+
+char* qualified_name(Oid schema, std::string_view table) {
+  return quote_qualified_identifier(get_namespace_name(schema), cstring_of(table));
+}
+
+char* column_definitions() {
+  StringInfoData sql;
+  initStringInfo(&sql);
+  for (const StreamColumnDefinition& column : stream_column_definitions)
+    appendStringInfo(&sql, "%s%s %s NOT NULL", sql.len > 0 ? ", " : "", column.name,
+                     column.definition);
+  return sql.data;
+}
+
+// An index or the sequence of the stream's table, by what it is.
+const char* part(std::string_view name, const char* what) {
+  return quote_identifier(cstring_of(part_name(stream_table_prefix, name, what).view()));
+}
+
+}  // namespace
+
+char* quoted_table_name(Relation table) {
+  return quote_qualified_identifier(get_namespace_name(RelationGetNamespace(table)),
+                                    RelationGetRelationName(table));
+}
+
+// Puts the defaults, checks and triggers on a table that has none of them. Calls of our functions
+// have arguments of exactly their types, here and in every query: the columns are varchar, and an
+// overload on varchar that somebody else put into the schema would be the better match.
+void dress_stream_table(Oid schema, std::string_view name, const char* table) {
+  const char* own = quoted_schema(schema);
+  run_definition(
+      psprintf("ALTER TABLE %s"
+               " ALTER id SET DEFAULT %s.kanthorq_ulid(),"
+               " ALTER metadata SET DEFAULT '{}',"
+               " ALTER created_at SET DEFAULT"
+               " EXTRACT(EPOCH FROM CURRENT_TIMESTAMP) OPERATOR(pg_catalog.*) 1000,"
+               " ALTER txid SET DEFAULT %s.kanthorq_txid(%s::pg_catalog.text)",
+               table, own, own, quote_literal_cstr(cstring_of(name))));
+  for (const StreamCheck& check : stream_checks) {
+    const char* column = column_definition(check.column).name;
+    const char* condition =
+        check.function
+            ? psprintf("%s.%s(%s::pg_catalog.text)", own, check.function, column)
+            : psprintf("pg_catalog.jsonb_typeof(%s) OPERATOR(pg_catalog.=) 'object'", column);
+    run_definition(
+        psprintf("ALTER TABLE %s ADD CONSTRAINT %s CHECK (%s)", table, check.name, condition));
+  }
+  run_definition(
+      psprintf("CREATE TRIGGER %s BEFORE INSERT ON %s"
+               " FOR EACH STATEMENT EXECUTE FUNCTION %s.kanthorq_stream_writer()",
+               writer_trigger, table, own));
+  run_definition(
+      psprintf("CREATE TRIGGER %s BEFORE UPDATE OR DELETE OR TRUNCATE ON %s"
+               " FOR EACH STATEMENT EXECUTE FUNCTION %s.kanthorq_stream_append_only()",
+               statement_trigger, table, own));
+  run_definition(psprintf("ALTER TABLE %s ENABLE ALWAYS TRIGGER %s, ENABLE ALWAYS TRIGGER %s",
+                          table, writer_trigger, statement_trigger));
+  run_definition(
+      psprintf("CREATE TRIGGER %s BEFORE UPDATE OR DELETE ON %s"
+               " FOR EACH ROW EXECUTE FUNCTION %s.kanthorq_stream_append_only()",
+               row_trigger, table, own));
+  run_definition(
+      psprintf("COMMENT ON TABLE %s IS %s", table,
+               quote_literal_cstr(psprintf("KanthorQ stream \"%s\": append-only; events are added "
+                                           "by kanthorq_publish(), INSERT or COPY",
+                                           cstring_of(name)))));
+}
+
+void create_subject_index(std::string_view name, const char* table) {
+  run_definition(
+      psprintf("CREATE INDEX %s ON %s (subject, id)", part(name, "subject_id_idx"), table));
+}
+
+void create_stream_table(Oid schema, std::string_view name, bool subject_index) {
+  with_spi([&] {
+    const char* table = qualified_name(schema, table_name(stream_table_prefix, name).view());
+    run_definition(
+        psprintf("CREATE TABLE %s (%s GENERATED ALWAYS AS IDENTITY (SEQUENCE NAME %s.%s),"
+                 " CONSTRAINT %s PRIMARY KEY (id), CONSTRAINT %s UNIQUE (position)) USING heap",
+                 table, column_definitions(), quoted_schema(schema), part(name, "position_seq"),
+                 part(name, "pkey"), part(name, "position_key")));
+    KANTHORQ_TEST_POINT("stream_create_table");
+    if (subject_index) create_subject_index(name, table);
+    KANTHORQ_TEST_POINT("stream_create_index");
+    dress_stream_table(schema, name, table);
+  });
+}
+
+}  // namespace kanthorq

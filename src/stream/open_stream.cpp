@@ -1,0 +1,106 @@
+// What is known about each stream's table is kept for the session (known.hpp), so that a single
+// publish looks up one name in the server's cache and one entry here.
+
+#include "stream/open_stream.hpp"
+
+#include "core/name.hpp"
+#include "server/fault.hpp"
+#include "server/known.hpp"
+#include "server/lock.hpp"
+#include "server/rows.hpp"
+#include "stream/citus.hpp"
+#include "stream/definition.hpp"
+#include "stream/recognition.hpp"
+#include "stream/registered_table.hpp"
+#include "stream/registry.hpp"
+
+namespace kanthorq {
+
+namespace {
+
+struct KnownTable {
+  Known known;
+  bool intact;  // registered with this very table, and it is a stream's
+  bool plain;
+  Oid position_sequence;
+  Oid position_index;
+  std::uint8_t name_size;
+  char name[max_name_bytes];
+};
+
+constinit Knowledge<KnownTable> known_tables;
+
+// Not so for a table that was renamed, say.
+bool is_for(const KnownTable& table, std::string_view name) {
+  return std::string_view(table.name, table.name_size) == name;
+}
+
+// Nothing that matters to a publisher changes meanwhile, because its lock on the table keeps such
+// definitions out. True where the answer may be kept: what is not registered may be the next
+// moment, without a change of the table.
+bool find_out(KnownTable& table, Relation relation, Oid schema, std::string_view name) {
+  table.name_size = static_cast<std::uint8_t>(name.size());
+  memcpy(table.name, name.data(), name.size());
+  known_tables.depends_on(registry_oid(schema));
+  const Oid oid = RelationGetRelid(relation);
+  table.intact = is_registered(schema, name) &&
+                 registered_table(schema, Kind::stream, name).table == oid &&
+                 !stream_table_difference(relation, schema, name) && !is_known_to_citus(oid);
+  table.plain = false;
+  if (table.intact) {
+    table.position_sequence = identity_sequence(relation, position_column);
+    table.position_index = is_unique(relation, position_column)
+                               ? find_index_on(relation, position_column)
+                               : InvalidOid;
+    table.plain = is_plain_stream_table(relation, schema, name);
+  }
+  return table.intact;
+}
+
+const KnownTable& knowledge_of(Relation relation, Oid schema, std::string_view name) {
+  return known_tables.about(
+      relation, [&](const KnownTable& table) { return is_for(table, name); },
+      [&](KnownTable& table) { return find_out(table, relation, schema, name); });
+}
+
+[[noreturn]] void raise_distributed(std::string_view name) {
+  ereport(ERROR,
+          (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+           errmsg("the table of stream \"%s\" is managed by Citus", clipped(name)),
+           errdetail("It is in pg_dist_partition: its rows may be in shards, where consumers would "
+                     "not see them."),
+           errhint("Make it an ordinary table again with undistribute_table().")));
+}
+
+}  // namespace
+
+bool try_open_stream(Oid schema, std::string_view name, LOCKMODE lock, OpenStream& stream) {
+  TableName mapped = table_name(stream_table_prefix, name);
+  RangeVar* range = makeRangeVar(get_namespace_name(schema), mapped.bytes.data(), -1);
+  const Oid oid = RangeVarGetRelid(range, lock, true);
+  if (!OidIsValid(oid)) return false;
+  Relation table = relation_open(oid, NoLock);  // whatever has the name
+  const KnownTable& known = knowledge_of(table, schema, name);
+  stream = {table, known.plain, known.position_sequence, known.position_index};
+  if (!known.intact) relation_close(table, lock);  // whoever only looks keeps no lock on it
+  return known.intact;
+}
+
+OpenStream open_stream(Oid schema, std::string_view name, LOCKMODE lock) {
+  require_name(name);
+  OpenStream stream;
+  if (try_open_stream(schema, name, lock, stream)) {
+    lock_relation(RelationGetRelid(stream.table), lock);
+    return stream;
+  }
+  if (!is_registered(schema, name)) raise_no_such_stream(schema, name);
+  const TableName mapped = table_name(stream_table_prefix, name);
+  const Oid oid = get_relname_relid(mapped.c_str(), schema);
+  Relation other = OidIsValid(oid) ? try_relation_open(oid, AccessShareLock) : nullptr;
+  if (!other) raise_no_stream_table(name, mapped.c_str());
+  require_stream_table(other, schema, name);
+  if (is_known_to_citus(oid)) raise_distributed(name);
+  raise_not_registered_table(other, "stream", name);
+}
+
+}  // namespace kanthorq

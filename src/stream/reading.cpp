@@ -1,0 +1,33 @@
+#include "stream/reading.hpp"
+
+#include "server/privileges.hpp"
+#include "stream/recognition.hpp"
+
+namespace kanthorq {
+
+// Positions must be handed out one by one and in order, be there once, and be found by index.
+bool is_consumable(const OpenStream& stream) {
+  return OidIsValid(stream.position_index) && hands_out_in_order(stream.position_sequence);
+}
+
+void require_consumable(const OpenStream& stream) {
+  if (is_consumable(stream)) return;
+  ereport(
+      ERROR,
+      (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+       errmsg("cannot consume \"%s\": its column \"position\" was altered",
+              RelationGetRelationName(stream.table)),
+       errdetail(
+           "It needs a unique index of its own, and an identity sequence with increment 1, cache "
+           "1 and no cycle.")));
+}
+
+void require_readable(const OpenStream& stream) {
+  const Oid relation = RelationGetRelid(stream.table);
+  const AclResult allowed = pg_class_aclcheck(relation, GetUserId(), ACL_SELECT);
+  if (allowed != ACLCHECK_OK)
+    aclcheck_error(allowed, OBJECT_TABLE, RelationGetRelationName(stream.table));
+  require_no_row_security(stream.table);
+}
+
+}  // namespace kanthorq

@@ -1,0 +1,221 @@
+#include "stream/recognition.hpp"
+
+#include "server/datum.hpp"
+#include "server/fault.hpp"
+#include "server/rows.hpp"
+#include "stream/definition.hpp"
+
+namespace kanthorq {
+
+namespace {
+
+bool has_index(Relation table, bool (*wanted)(Form_pg_index)) {
+  bool found = false;
+  List* indexes = RelationGetIndexList(table);
+  ListCell* cell;
+  foreach (cell, indexes) {
+    Relation index = index_open(lfirst_oid(cell), AccessShareLock);
+    const bool ordinary = is_on_columns(index) && index->rd_index->indisvalid;
+    if (ordinary && wanted(index->rd_index)) found = true;
+    index_close(index, AccessShareLock);
+  }
+  list_free(indexes);
+  return found;
+}
+
+bool is_primary_key_on_id(Form_pg_index index) {
+  return index->indisprimary && index->indimmediate && index->indnkeyatts == 1 &&
+         index->indkey.values[0] == id_column;
+}
+
+bool is_on_subject_and_id(Form_pg_index index) {
+  return index->indnkeyatts == 2 && index->indkey.values[0] == subject_column &&
+         index->indkey.values[1] == id_column;
+}
+
+// The columns of a stream by number, name and type; more may follow. Everything that reads a stream
+// relies on it.
+const char* kind_difference(Relation table) {
+  if (table->rd_rel->relkind != RELKIND_RELATION) return "It is not an ordinary table.";
+  TupleDesc descriptor = RelationGetDescr(table);
+  for (int i = 0; i < stream_columns; i++) {
+    const StreamColumnDefinition& wanted = stream_column_definitions[i];
+    if (i >= descriptor->natts || TupleDescAttr(descriptor, i)->attisdropped ||
+        strcmp(NameStr(TupleDescAttr(descriptor, i)->attname), wanted.name) != 0)
+      return psprintf("Its column %d is not \"%s\".", i + 1, wanted.name);
+    Form_pg_attribute found = TupleDescAttr(descriptor, i);
+    if (found->atttypid != wanted.type || found->attcollation != wanted.collation)
+      return psprintf("Its column \"%s\" is not of the type %s.", wanted.name, wanted.definition);
+    if (found->attgenerated != '\0')
+      return psprintf("Its column \"%s\" is generated.", wanted.name);
+    if (!is_never_null(descriptor, i))
+      return psprintf("Its column \"%s\" may be null.", wanted.name);
+  }
+  return nullptr;
+}
+
+// And as they were defined.
+const char* definition_difference(TupleDesc descriptor) {
+  for (int i = 0; i < stream_columns; i++) {
+    const StreamColumnDefinition& wanted = stream_column_definitions[i];
+    Form_pg_attribute found = TupleDescAttr(descriptor, i);
+    if (found->atttypmod != wanted.typmod)
+      return psprintf("Its column \"%s\" is not of the type %s.", wanted.name, wanted.definition);
+  }
+  if (TupleDescAttr(descriptor, position_column - 1)->attidentity != ATTRIBUTE_IDENTITY_ALWAYS)
+    return "Its column \"position\" is not generated always as identity.";
+  return nullptr;
+}
+
+Oid own_function(Oid schema, const char* name, Oid argument) {
+  oidvector* arguments = buildoidvector(&argument, OidIsValid(argument) ? 1 : 0);
+  return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum(name),
+                         PointerGetDatum(arguments), ObjectIdGetDatum(schema));
+}
+
+Node* without_relabel(Node* node) {
+  return IsA(node, RelabelType) ? reinterpret_cast<Node*>(castNode(RelabelType, node)->arg) : node;
+}
+
+bool is_column(Node* node, AttrNumber column) {
+  Node* inner = without_relabel(node);
+  return IsA(inner, Var) && castNode(Var, inner)->varattno == column;
+}
+
+bool is_call_on_column(Node* node, Oid function, AttrNumber column) {
+  if (!IsA(node, FuncExpr)) return false;
+  FuncExpr* call = castNode(FuncExpr, node);
+  return call->funcid == function && list_length(call->args) == 1 &&
+         is_column(static_cast<Node*>(linitial(call->args)), column);
+}
+
+bool is_text_constant(Node* node) {
+  return IsA(node, Const) && castNode(Const, node)->consttype == TEXTOID &&
+         !castNode(Const, node)->constisnull;
+}
+
+std::string_view constant_text(Node* node) {
+  return view_of(DatumGetTextPP(castNode(Const, node)->constvalue));
+}
+
+bool is_object_check(Node* node) {
+  if (!IsA(node, OpExpr)) return false;
+  OpExpr* comparison = castNode(OpExpr, node);
+  if (get_opcode(comparison->opno) != F_TEXTEQ) return false;
+  Node* constant = static_cast<Node*>(lsecond(comparison->args));
+  return is_call_on_column(static_cast<Node*>(linitial(comparison->args)), F_JSONB_TYPEOF,
+                           metadata_column) &&
+         is_text_constant(constant) && constant_text(constant) == "object";
+}
+
+bool is_own_check(const StreamCheck& check, Oid schema, const ConstrCheck& found) {
+  if (strcmp(found.ccname, check.name) != 0) return false;
+  Node* condition = static_cast<Node*>(stringToNode(found.ccbin));
+  return check.function
+             ? is_call_on_column(condition, own_function(schema, check.function, TEXTOID),
+                                 check.column)
+             : is_object_check(condition);
+}
+
+// Exactly the three checks that the publishing functions make themselves.
+bool has_own_checks_only(Relation table, Oid schema) {
+  const TupleConstr* constraints = RelationGetDescr(table)->constr;
+  if (!constraints || constraints->num_check != lengthof(stream_checks)) return false;
+  for (const StreamCheck& check : stream_checks) {
+    bool found = false;
+    for (int i = 0; i < constraints->num_check; i++)
+      found = found || is_own_check(check, schema, constraints->check[i]);
+    if (!found) return false;
+  }
+  return true;
+}
+
+// The stream that the default of txid names; empty where the default is not kanthorq_txid().
+std::string_view stream_in_default(Relation table, Oid schema) {
+  if (!TupleDescAttr(RelationGetDescr(table), txid_column - 1)->atthasdef) return {};
+  Node* expression = build_column_default(table, txid_column);
+  if (!expression || !IsA(expression, FuncExpr)) return {};
+  FuncExpr* call = castNode(FuncExpr, expression);
+  if (call->funcid != own_function(schema, "kanthorq_txid", TEXTOID)) return {};
+  Node* argument = static_cast<Node*>(linitial(call->args));
+  return is_text_constant(argument) ? constant_text(argument) : std::string_view{};
+}
+
+// Those of the owner: what ours does, a direct insertion does itself.
+bool has_other_insert_triggers(const TriggerDesc* on, Oid schema) {
+  if (!on) return false;
+  const Oid writer = own_function(schema, writer_function, InvalidOid);
+  for (int i = 0; i < on->numtriggers; i++)
+    if (TRIGGER_FOR_INSERT(on->triggers[i].tgtype) && on->triggers[i].tgfoid != writer) return true;
+  return false;
+}
+
+}  // namespace
+
+bool hands_out_in_order(Oid sequence) {
+  HeapTuple row = SearchSysCache1(SEQRELID, ObjectIdGetDatum(sequence));
+  if (!HeapTupleIsValid(row)) return false;
+  const auto* settings = reinterpret_cast<Form_pg_sequence>(GETSTRUCT(row));
+  const bool in_order =
+      settings->seqincrement == 1 && settings->seqcache == 1 && !settings->seqcycle;
+  ReleaseSysCache(row);
+  return in_order;
+}
+
+const char* stream_definition_difference(Relation table) {
+  const char* difference = kind_difference(table);
+  if (difference) return difference;
+  if (table->rd_rel->relpersistence != RELPERSISTENCE_PERMANENT) return "It is not permanent.";
+  if (table->rd_rel->relispartition) return "It is a partition.";
+  if (table->rd_tableam != GetHeapamTableAmRoutine()) return "It does not use the heap.";
+  difference = definition_difference(RelationGetDescr(table));
+  if (difference) return difference;
+  if (!hands_out_in_order(identity_sequence(table, position_column)))
+    return "The sequence of its column \"position\" must have increment 1, cache 1 and no cycle.";
+  if (!has_index(table, is_primary_key_on_id)) return "Its primary key is not \"id\".";
+  if (!is_unique(table, position_column)) return "Its column \"position\" is not unique.";
+  return nullptr;
+}
+
+bool has_subject_index(Relation table) { return has_index(table, is_on_subject_and_id); }
+
+void raise_not_stream_table(Relation table, const char* difference) {
+  ereport(
+      ERROR,
+      (errcode(ERRCODE_DUPLICATE_OBJECT),
+       errmsg("table \"%s\" exists and is not the stream's", RelationGetRelationName(table)),
+       errdetail("%s", difference),
+       errhint(
+           "Undo the change, rename or drop the table, or choose another name for the stream.")));
+}
+
+const char* stream_table_difference(Relation table, Oid schema, std::string_view name) {
+  const char* difference = kind_difference(table);
+  if (difference) return difference;
+  const std::string_view other = stream_in_default(table, schema);
+  if (other.empty() || other == name) return nullptr;
+  return psprintf("It is the table of the stream \"%s\".", clipped(other));
+}
+
+void require_stream_table(Relation table, Oid schema, std::string_view name) {
+  const char* difference = stream_table_difference(table, schema, name);
+  if (difference) raise_not_stream_table(table, difference);
+}
+
+bool is_table_of(Oid oid, Oid schema, std::string_view name) {
+  Relation table = try_relation_open(oid, AccessShareLock);
+  if (!table) return false;  // dropped meanwhile
+  const bool is_its_table =
+      kind_difference(table) == nullptr && stream_in_default(table, schema) == name;
+  relation_close(table, AccessShareLock);
+  return is_its_table;
+}
+
+bool is_plain_stream_table(Relation table, Oid schema, std::string_view name) {
+  return stream_definition_difference(table) == nullptr &&
+         RelationGetDescr(table)->natts == stream_columns && table->rd_rules == nullptr &&
+         !has_other_insert_triggers(table->trigdesc, schema) &&
+         has_own_checks_only(table, schema) && stream_in_default(table, schema) == name;
+}
+
+}  // namespace kanthorq

@@ -1,0 +1,169 @@
+#include "stream/registered_table.hpp"
+
+#include "core/name.hpp"
+#include "server/datum.hpp"
+#include "server/fault.hpp"
+#include "server/lock.hpp"
+#include "server/rows.hpp"
+#include "server/scope.hpp"
+
+namespace kanthorq {
+
+namespace {
+
+enum RegisteredTableColumn : AttrNumber {
+  kind_column = 1,
+  name_column,
+  table_column,
+  owner_column,
+};
+constexpr Oid column_types[] = {TEXTOID, VARCHAROID, REGCLASSOID, NAMEOID};
+constexpr OwnTable registered_tables{"kanthorq_registered_table", column_types,
+                                     lengthof(column_types)};
+
+const char* word_for(Kind kind) { return kind == Kind::stream ? "stream" : "consumer"; }
+
+std::string_view prefix_of(Kind kind) {
+  return kind == Kind::stream ? stream_table_prefix : consumer_table_prefix;
+}
+
+HeapTuple find_row(Relation own, Kind kind, std::string_view name) {
+  ScanKeyData keys[2] = {equals_text(kind_column, word_for(kind)), equals_text(name_column, name)};
+  return only_row(own, primary_key_index(own), keys, 2);
+}
+
+const char* owner_of(Oid table) {
+  HeapTuple row = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
+  if (!HeapTupleIsValid(row)) elog(ERROR, "cache lookup failed for relation %u", table);
+  const Oid owner = reinterpret_cast<Form_pg_class>(GETSTRUCT(row))->relowner;
+  ReleaseSysCache(row);
+  return GetUserNameFromId(owner, false);
+}
+
+Datum name_datum(const char* text) {
+  auto* value = static_cast<NameData*>(palloc0(sizeof(NameData)));
+  namestrcpy(value, text);
+  return NameGetDatum(value);
+}
+
+// The role that created it, as long as there is a role of that name.
+bool is_of_current_user(Oid schema, const RegisteredTable& registered) {
+  const Oid owner = get_role_oid(registered.owner, true);
+  return (OidIsValid(owner) && has_privs_of_role(GetUserId(), owner)) ||
+         owns_relation(own_table_oid(schema, registered_tables), GetUserId());
+}
+
+bool is_table(Oid relation) {
+  return OidIsValid(relation) && get_rel_relkind(relation) == RELKIND_RELATION;
+}
+
+[[noreturn]] void raise_elsewhere(Kind kind, std::string_view name, Oid table) {
+  const char* schema = get_namespace_name(get_rel_namespace(table));
+  ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                  errmsg("the table of %s \"%s\" has another name", word_for(kind), clipped(name)),
+                  errdetail("It was renamed or moved, and is %s now.",
+                            quote_qualified_identifier(schema, get_rel_name(table))),
+                  errhint("Give it its name and schema back, or drop the table.")));
+}
+
+[[noreturn]] void raise_not_owner(Kind kind, std::string_view name, const char* owner) {
+  ereport(
+      ERROR,
+      (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+       errmsg("must be owner of %s \"%s\"", word_for(kind), clipped(name)),
+       *owner ? errdetail("Its table was dropped, and the name belongs to role \"%s\", which "
+                          "created it.",
+                          owner)
+              : errdetail("Its table was dropped before this database was restored from a dump."),
+       *owner ? errhint("That role, or the owner of the extension, frees the name with "
+                        "kanthorq_%s_drop().",
+                        word_for(kind))
+              : errhint("The owner of the extension frees the name with kanthorq_%s_drop().",
+                        word_for(kind))));
+}
+
+}  // namespace
+
+RegisteredTable registered_table(Oid schema, Kind kind, std::string_view name) {
+  Relation own = open_own_table(schema, registered_tables, AccessShareLock);
+  HeapTuple row = find_row(own, kind, name);
+  RegisteredTable registered{InvalidOid, ""};
+  if (row)
+    registered = {DatumGetObjectId(row_value(own, row, table_column)),
+                  NameStr(*DatumGetName(row_value(own, row, owner_column)))};
+  table_close(own, AccessShareLock);
+  return registered;
+}
+
+Oid relation_by_name(Oid schema, Kind kind, std::string_view name) {
+  return get_relname_relid(table_name(prefix_of(kind), name).c_str(), schema);
+}
+
+Oid table_in_place(Oid schema, Kind kind, std::string_view name) {
+  const Oid by_name = relation_by_name(schema, kind, name);
+  if (!OidIsValid(by_name)) return InvalidOid;
+  return registered_table(schema, kind, name).table == by_name ? by_name : InvalidOid;
+}
+
+void register_table(Oid schema, Kind kind, std::string_view name) {
+  const Oid table = relation_by_name(schema, kind, name);
+  Relation own = open_own_table(schema, registered_tables, RowExclusiveLock);
+  RowValues values(own);
+  values.set(kind_column, text_datum(word_for(kind)));
+  values.set(name_column, text_datum(name));
+  values.set(table_column, ObjectIdGetDatum(table));
+  values.set(owner_column, name_datum(owner_of(table)));
+  HeapTuple row = find_row(own, kind, name);
+  if (row)
+    update_row(own, row, values);
+  else
+    insert_row(own, values);
+  table_close(own, NoLock);
+}
+
+void unregister_table(Oid schema, Kind kind, std::string_view name) {
+  Relation own = open_own_table(schema, registered_tables, RowExclusiveLock);
+  HeapTuple row = find_row(own, kind, name);
+  if (row) delete_row(own, row);
+  table_close(own, NoLock);
+}
+
+void require_name_ownership(Oid schema, Kind kind, std::string_view name) {
+  const RegisteredTable registered = registered_table(schema, kind, name);
+  if (!is_table(registered.table)) {
+    if (!is_of_current_user(schema, registered)) raise_not_owner(kind, name, registered.owner);
+    return;
+  }
+  if (!owns_relation(registered.table, GetUserId()))
+    aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(registered.table));
+  if (registered.table != relation_by_name(schema, kind, name))
+    raise_elsewhere(kind, name, registered.table);
+}
+
+Oid lock_for_drop(Oid schema, Kind kind, std::string_view name) {
+  const Oid table = table_in_place(schema, kind, name);
+  if (OidIsValid(table)) lock_relation(table, AccessExclusiveLock);
+  require_name_ownership(schema, kind, name);
+  return table_in_place(schema, kind, name);
+}
+
+void drop_table(Oid table) {
+  const char* name =
+      quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)), get_rel_name(table));
+  with_spi([&] { run_definition(psprintf("DROP TABLE %s", name)); });
+}
+
+void raise_not_registered_table(Relation other, const char* kind, std::string_view name) {
+  ereport(
+      ERROR,
+      (errcode(ERRCODE_DUPLICATE_OBJECT),
+       errmsg("table \"%s\" exists and is not the %s's", RelationGetRelationName(other), kind),
+       errdetail("The table that %s \"%s\" was created with was dropped, renamed or moved; this "
+                 "is another one of the same name.",
+                 kind, clipped(name)),
+       errhint("Drop or rename this one. If the %s's table was renamed, give it its name back; "
+               "if it was dropped, kanthorq_%s_drop() frees the name.",
+               kind, kind)));
+}
+
+}  // namespace kanthorq
