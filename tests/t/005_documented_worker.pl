@@ -25,7 +25,7 @@ my %before = (
         SELECT kanthorq_stream_create('order_update');
         SELECT kanthorq_consumer_create('invoices', 'order_update');
         SELECT kanthorq_publish_text('order_update', 'order.paid', '8')});
-for my $page (qw(consumers publishing operating)) {
+for my $page (qw(streams consumers publishing operating)) {
     $node->safe_psql('postgres', "CREATE DATABASE $page");
     $node->safe_psql($page, 'CREATE EXTENSION kanthorq');
     $node->safe_psql($page, $before{$page}) if $before{$page};
