@@ -3,6 +3,7 @@
 
 #include "consumer/definition.hpp"
 #include "server/pg.hpp"
+#include "server/scope.hpp"
 #include "stream/open_stream.hpp"
 #include "stream/reading.hpp"
 
@@ -20,11 +21,12 @@ bool try_open_consumer(Oid schema, std::string_view name, LOCKMODE lock, Consume
 // Closes it and gives back the lock that its opening took; nothing was done under it.
 void give_back_consumer(const Consumer& consumer, LOCKMODE lock);
 
+// Runs `body(consumer)` with the open consumer.
 template <typename Body>
-void with_consumer(Oid schema, std::string_view name, LOCKMODE lock, AclMode privilege, Body body) {
+auto with_consumer(Oid schema, std::string_view name, LOCKMODE lock, AclMode privilege, Body body) {
   const Consumer consumer = open_consumer(schema, name, lock, privilege);
-  body(consumer);
-  relation_close(consumer.table, NoLock);
+  return run_and_close([&] { return body(consumer); },
+                       [&] { relation_close(consumer.table, NoLock); });
 }
 
 // Raises 42501 unless the current user has the right that the opening asked for; again after each
@@ -58,14 +60,15 @@ Consumer open_consumer_after_stream(Oid schema, std::string_view name, LOCKMODE 
 // Opens the consumer and its stream for a worker, and checks its privileges: `privilege` on the
 // consumer's table and SELECT on the stream's.
 template <typename Body>
-void with_worker(Oid schema, std::string_view name, LOCKMODE lock, AclMode privilege, Body body) {
+auto with_worker(Oid schema, std::string_view name, LOCKMODE lock, AclMode privilege, Body body) {
   const Consumer consumer = open_consumer_after_stream(schema, name, lock, privilege);
-  with_stream(schema, consumer.stream, AccessShareLock, [&](const OpenStream& stream) {
+  const auto run = [&](const OpenStream& stream) {
     require_readable(stream);
     require_consumable(stream);
-    body(consumer, stream);
-  });
-  relation_close(consumer.table, NoLock);
+    return body(consumer, stream);
+  };
+  return run_and_close([&] { return with_stream(schema, consumer.stream, AccessShareLock, run); },
+                       [&] { relation_close(consumer.table, NoLock); });
 }
 
 }  // namespace kanthorq

@@ -60,15 +60,10 @@ bool is_as_created(TupleDesc descriptor, int index) {
 // Rows are indexed without an executor, which expressions, predicates and deferred checks need.
 bool has_ordinary_indexes_only(Relation table) {
   bool ordinary = true;
-  List* indexes = RelationGetIndexList(table);
-  ListCell* cell;
-  foreach (cell, indexes) {
-    Relation index = index_open(lfirst_oid(cell), AccessShareLock);
+  for_indexes(table, [&](Relation index) {
     ordinary = ordinary && is_on_columns(index) && !index->rd_index->indisexclusion &&
                index->rd_index->indimmediate;
-    index_close(index, AccessShareLock);
-  }
-  list_free(indexes);
+  });
   return ordinary;
 }
 

@@ -1,5 +1,7 @@
 #include "server/lock.hpp"
 
+#include "server/scope.hpp"
+
 namespace kanthorq {
 
 namespace {
@@ -8,11 +10,10 @@ namespace {
 // transaction or a subtransaction, which sets it anew. The server's own sequences and large objects
 // do the same.
 template <typename Body>
-void as_transaction(Body body) {
+auto as_transaction(Body body) {
   const ResourceOwner caller = CurrentResourceOwner;
   CurrentResourceOwner = CurTransactionResourceOwner;
-  body();
-  CurrentResourceOwner = caller;
+  return run_and_close(body, [&] { CurrentResourceOwner = caller; });
 }
 
 }  // namespace
@@ -22,9 +23,7 @@ void lock_relation(Oid relation, LOCKMODE mode) {
 }
 
 bool try_lock_relation(Oid relation, LOCKMODE mode) {
-  bool locked = false;
-  as_transaction([&] { locked = ConditionalLockRelationOid(relation, mode); });
-  return locked;
+  return as_transaction([&] { return ConditionalLockRelationOid(relation, mode); });
 }
 
 void unlock_relation(Oid relation, LOCKMODE mode) {

@@ -13,8 +13,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 
 #define PGDLLEXPORT __attribute__((visibility("default")))
 

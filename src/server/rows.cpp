@@ -161,20 +161,15 @@ bool keeps_unique(Form_pg_index index) {
 void find_indexes(KnownIndexes& found, Relation table) {
   std::fill_n(found.on, known_columns, InvalidOid);
   std::fill_n(found.unique, known_columns, false);
-  List* indexes = RelationGetIndexList(table);
-  ListCell* cell;
-  foreach (cell, indexes) {
-    Relation index = index_open(lfirst_oid(cell), AccessShareLock);
+  for_indexes(table, [&](Relation index) {
     const AttrNumber first = index->rd_index->indkey.values[0];
-    if (first >= 1 && first <= known_columns && can_be_searched(index) &&
-        is_in_natural_order(index, TupleDescAttr(RelationGetDescr(table), first - 1))) {
-      Oid& on = found.on[first - 1];
-      if (!OidIsValid(on)) on = RelationGetRelid(index);
-      if (keeps_unique(index->rd_index)) found.unique[first - 1] = true;
-    }
-    index_close(index, AccessShareLock);
-  }
-  list_free(indexes);
+    if (first < 1 || first > known_columns || !can_be_searched(index) ||
+        !is_in_natural_order(index, TupleDescAttr(RelationGetDescr(table), first - 1)))
+      return;
+    Oid& on = found.on[first - 1];
+    if (!OidIsValid(on)) on = RelationGetRelid(index);
+    if (keeps_unique(index->rd_index)) found.unique[first - 1] = true;
+  });
 }
 
 }  // namespace

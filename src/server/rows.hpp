@@ -16,6 +16,7 @@
 
 #include "server/datum.hpp"
 #include "server/pg.hpp"
+#include "server/scope.hpp"
 
 namespace kanthorq {
 
@@ -32,6 +33,28 @@ Oid own_table_oid(Oid schema, const OwnTable& table);
 // Opens it. AccessShareLock, of readers, is given back when it is closed; any other lock is kept as
 // lock.hpp says. Raises 55000 if it lacks a known column, or the column has another type.
 Relation open_own_table(Oid schema, const OwnTable& table, LOCKMODE lock);
+
+// Runs `body(table)` with the open table.
+template <typename Body>
+auto with_own_table(Oid schema, const OwnTable& table, LOCKMODE lock, Body body) {
+  Relation opened = open_own_table(schema, table, lock);
+  return run_and_close(
+      [&] { return body(opened); },
+      [&] { table_close(opened, lock == AccessShareLock ? AccessShareLock : NoLock); });
+}
+
+// Runs `body(index)` for each open index of the table.
+template <typename Body>
+void for_indexes(Relation table, Body body) {
+  List* indexes = RelationGetIndexList(table);
+  ListCell* cell;
+  foreach (cell, indexes) {
+    Relation index = index_open(lfirst_oid(cell), AccessShareLock);
+    body(index);
+    index_close(index, AccessShareLock);
+  }
+  list_free(indexes);
+}
 
 // Raises 55000 if the columns of a function's result are not of these types. There may be more of
 // them, or fewer.

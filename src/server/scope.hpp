@@ -1,18 +1,33 @@
-// Brackets around the server's open/close pairs. They close on success; after an error the server's
-// resource owners and transaction machinery do, which is why there is nothing to destroy here.
+// Brackets around the server's open/close pairs. A bracket opens, runs a body, closes, and returns
+// what the body returned. After an error the server's resource owners and transaction machinery
+// close, which is why there is nothing to destroy here.
 #pragma once
 
 #include "server/pg.hpp"
 
 namespace kanthorq {
 
+// Runs `body`, then `close`, and returns what `body` returned: what every bracket ends with.
+template <typename Body, typename Close>
+auto run_and_close(Body body, Close close) {
+  if constexpr (std::is_void_v<decltype(body())>) {
+    body();
+    close();
+  } else {
+    const auto result = body();
+    close();
+    return result;
+  }
+}
+
 // Runs `body` with a connection to the SPI. What `body` allocates is gone afterwards, unless it
 // allocates in the caller's context.
 template <typename Body>
-void with_spi(Body body) {
+auto with_spi(Body body) {
   if (SPI_connect() != SPI_OK_CONNECT) elog(ERROR, "could not connect to the SPI");
-  body();
-  if (SPI_finish() != SPI_OK_FINISH) elog(ERROR, "could not leave the SPI");
+  return run_and_close(body, [] {
+    if (SPI_finish() != SPI_OK_FINISH) elog(ERROR, "could not leave the SPI");
+  });
 }
 
 // Runs a statement that defines something, within with_spi().
@@ -23,10 +38,16 @@ inline void run_definition(const char* sql) {
 
 // Runs `body` with `context` as the current memory context.
 template <typename Body>
-void with_context(MemoryContext context, Body body) {
+auto with_context(MemoryContext context, Body body) {
   MemoryContext caller = MemoryContextSwitchTo(context);
-  body();
-  MemoryContextSwitchTo(caller);
+  return run_and_close(body, [&] { MemoryContextSwitchTo(caller); });
+}
+
+// Runs `body(snapshot)` with a snapshot of now, whatever the isolation level of the transaction is.
+template <typename Body>
+auto with_newest_snapshot(Body body) {
+  Snapshot newest = RegisterSnapshot(GetLatestSnapshot());
+  return run_and_close([&] { return body(newest); }, [&] { UnregisterSnapshot(newest); });
 }
 
 // Memory for what is needed for one row only, so that many rows take no more than one does. After
@@ -37,29 +58,20 @@ class RowMemory {
       : context_(
             AllocSetContextCreate(CurrentMemoryContext, "KanthorQ row", ALLOCSET_DEFAULT_SIZES)) {}
 
-  // Runs `body` for a row and returns what it returns. What it allocated is gone then. It must not
-  // use the same memory once more.
+  // Runs `body` for a row. What it allocates is gone afterwards, so it returns numbers and the
+  // like. It must not use the same memory once more.
   template <typename Body>
   auto during(Body body) const {
     MemoryContext caller = MemoryContextSwitchTo(context_);
-    if constexpr (std::is_void_v<decltype(body())>) {
-      body();
-      back_to(caller);
-    } else {
-      const auto result = body();
-      back_to(caller);
-      return result;
-    }
+    return run_and_close(body, [&] {
+      MemoryContextSwitchTo(caller);
+      MemoryContextReset(context_);
+    });
   }
 
   void end() const { MemoryContextDelete(context_); }
 
  private:
-  void back_to(MemoryContext caller) const {
-    MemoryContextSwitchTo(caller);
-    MemoryContextReset(context_);
-  }
-
   MemoryContext context_;
 };
 

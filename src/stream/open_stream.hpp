@@ -2,6 +2,7 @@
 #pragma once
 
 #include "server/pg.hpp"
+#include "server/scope.hpp"
 
 namespace kanthorq {
 
@@ -21,12 +22,11 @@ OpenStream open_stream(Oid schema, std::string_view name, LOCKMODE lock);
 // The same, but false, with nothing open, where there is no such stream or no table of its own.
 bool try_open_stream(Oid schema, std::string_view name, LOCKMODE lock, OpenStream& stream);
 
-// Runs `body` with the open stream.
+// Runs `body(stream)` with the open stream.
 template <typename Body>
-void with_stream(Oid schema, std::string_view name, LOCKMODE lock, Body body) {
+auto with_stream(Oid schema, std::string_view name, LOCKMODE lock, Body body) {
   const OpenStream stream = open_stream(schema, name, lock);
-  body(stream);
-  table_close(stream.table, NoLock);
+  return run_and_close([&] { return body(stream); }, [&] { table_close(stream.table, NoLock); });
 }
 
 }  // namespace kanthorq

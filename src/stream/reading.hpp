@@ -63,31 +63,59 @@ void for_positions(const OpenStream& stream, Snapshot snapshot, int64 after, int
   for_indexed_rows(stream, stream.position_index, snapshot, keys, 2, body);
 }
 
-// Runs `body(row)` for the row at this position; false where there is none.
+// What `body(row)` returns for one row; false or nothing if there was no row.
 template <typename Body>
-bool with_position(const OpenStream& stream, Snapshot snapshot, int64 position, Body body) {
-  bool found = false;
+class OneRow {
+ public:
+  explicit OneRow(Body body) : body_(body) {}
+
+  // For the row, if there is one.
+  void take(const StreamRow& row) {
+    if constexpr (returns_nothing) {
+      body_(row);
+      result_ = true;
+    } else {
+      result_ = body_(row);
+    }
+  }
+
+  auto result() const { return result_; }
+
+ private:
+  using Returned = decltype(std::declval<Body>()(std::declval<const StreamRow&>()));
+  static constexpr bool returns_nothing = std::is_void_v<Returned>;
+  using Result =
+      std::conditional_t<returns_nothing, bool,
+                         std::optional<std::conditional_t<returns_nothing, bool, Returned>>>;
+
+  Body body_;
+  Result result_{};
+};
+
+// Runs `body(row)` for the row at this position. Returns what it returned, if anything, as an
+// optional; if it returns nothing, whether there is such a row.
+template <typename Body>
+auto with_position(const OpenStream& stream, Snapshot snapshot, int64 position, Body body) {
+  OneRow<Body> one(body);
   for_positions(stream, snapshot, position - 1, position, [&](const StreamRow& row) {
-    found = true;
-    body(row);
+    one.take(row);
     return false;
   });
-  return found;
+  return one.result();
 }
 
-// Runs `body(row)` for the event with this id; false if there is none.
+// The same for the event with this id.
 template <typename Body>
-bool with_event(const OpenStream& stream, Snapshot snapshot, std::string_view id, Body body) {
-  bool found = false;
+auto with_event(const OpenStream& stream, Snapshot snapshot, std::string_view id, Body body) {
+  OneRow<Body> one(body);
   const ScanKeyData key = equals_text(id_column, id);
   for_indexed_rows(stream, index_on(stream.table, id_column), snapshot, &key, 1,
                    [&](const StreamRow& row) {
                      if (row.id() != id) return true;
-                     found = true;
-                     body(row);
+                     one.take(row);
                      return false;
                    });
-  return found;
+  return one.result();
 }
 
 // Runs `body(row)` for the rows with lower <= id < upper, or with lower <= id if `upper` is null,
@@ -102,19 +130,18 @@ void for_ids(const OpenStream& stream, Snapshot snapshot, const char* lower, con
   for_indexed_rows(stream, index_on(stream.table, id_column), snapshot, keys, count, body);
 }
 
-// Runs `body(row)` for the row with the greatest id; not at all if there is none, or if the index
-// on the ids is gone.
+// The same for the row with the greatest id. There is none if the index on the ids is gone.
 template <typename Body>
-void with_greatest_id(const OpenStream& stream, Snapshot snapshot, Body body) {
+auto with_greatest_id(const OpenStream& stream, Snapshot snapshot, Body body) {
+  OneRow<Body> one(body);
+  const auto take = [&](const StreamRow& row) {
+    one.take(row);
+    return false;
+  };
   const Oid index = find_index_on(stream.table, id_column);
-  if (!OidIsValid(index)) return;
-  for_indexed_rows(
-      stream, index, snapshot, nullptr, 0,
-      [&](const StreamRow& row) {
-        body(row);
-        return false;
-      },
-      BackwardScanDirection);
+  if (OidIsValid(index))
+    for_indexed_rows(stream, index, snapshot, nullptr, 0, take, BackwardScanDirection);
+  return one.result();
 }
 
 }  // namespace kanthorq

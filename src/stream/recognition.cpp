@@ -11,15 +11,10 @@ namespace {
 
 bool has_index(Relation table, bool (*wanted)(Form_pg_index)) {
   bool found = false;
-  List* indexes = RelationGetIndexList(table);
-  ListCell* cell;
-  foreach (cell, indexes) {
-    Relation index = index_open(lfirst_oid(cell), AccessShareLock);
-    const bool ordinary = is_on_columns(index) && index->rd_index->indisvalid;
-    if (ordinary && wanted(index->rd_index)) found = true;
-    index_close(index, AccessShareLock);
-  }
-  list_free(indexes);
+  for_indexes(table, [&](Relation index) {
+    found =
+        found || (is_on_columns(index) && index->rd_index->indisvalid && wanted(index->rd_index));
+  });
   return found;
 }
 
