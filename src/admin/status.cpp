@@ -49,13 +49,13 @@ NullableDatum bigint(int64 value) { return {Int64GetDatum(value), false}; }
 
 // The greatest id; null if there is none, or if the owner wrote something else there.
 NullableDatum newest_id(const OpenStream& stream) {
-  NullableDatum newest{0, true};
-  Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
-  with_greatest_id(stream, snapshot, [&](const StreamRow& row) {
-    if (is_event_id(row.id())) newest = {text_datum(row.id()), false};
+  const auto id_in = [](const StreamRow& row) {
+    return is_event_id(row.id()) ? NullableDatum{text_datum(row.id()), false}
+                                 : NullableDatum{0, true};
+  };
+  return with_newest_snapshot([&](Snapshot newest) {
+    return with_greatest_id(stream, newest, id_in).value_or(NullableDatum{0, true});
   });
-  UnregisterSnapshot(snapshot);
-  return newest;
 }
 
 // What the server has counted of a table. The counts begin anew after a crash, a reset, and on a
@@ -64,9 +64,9 @@ int64 counted(PGFunction statistic, Relation table) {
   return DatumGetInt64(DirectFunctionCall1(statistic, ObjectIdGetDatum(RelationGetRelid(table))));
 }
 
-// Do they say how many rows there are? They do since a VACUUM or ANALYZE has set them. Before, each
-// event that was not counted took a position all the same: so many rows may be missing at most, and
-// a tenth is little enough for an estimate.
+// Do the counts say how many rows there are? They do since a VACUUM or ANALYZE has set them. Before
+// that, each event that was not counted took a position all the same, so the positions say how many
+// rows may be missing at most. A tenth is little enough for an estimate.
 bool counts_all_rows(const OpenStream& stream) {
   if (RecoveryInProgress()) return false;
   for (const PGFunction sets_counts : {pg_stat_get_vacuum_count, pg_stat_get_autovacuum_count,
@@ -97,8 +97,8 @@ NullableDatum estimated_events(const OpenStream& stream) {
   return bigint(rows);
 }
 
-// Adds a row of fields of these types to the function's result, which another version of the
-// extension may have declared with fewer columns, or with more, which are null then.
+// Adds a row of fields of these types to the function's result. Another version of the extension
+// may have declared it with fewer columns, or with more, which are null then.
 void put_row(FunctionCallInfo fcinfo, const Oid* types, const NullableDatum* fields, int count) {
   auto* result = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
   require_result_types(result->setDesc, types, count);
@@ -148,19 +148,25 @@ LeaseCounts count_leases(const Consumer& consumer) {
   return counts;
 }
 
+// How old an event is, by the time that its publisher gave it; nothing lies in the future.
+NullableDatum age_of(const StreamRow& row) {
+  auto* age = static_cast<Interval*>(palloc0(sizeof(Interval)));
+  const int64 now = now_ms();
+  const int64 created_at = DatumGetInt64(row.value(created_at_column));
+  age->time = (now - std::clamp(created_at, int64{0}, now)) * 1000;
+  return {IntervalPGetDatum(age), false};
+}
+
+// The age of the first event after the cursor; null if there is none, or if it must not be shown.
 NullableDatum lag_time(const OpenStream& stream, int64 cursor, int64 last) {
   NullableDatum age{0, true};
   if (!may_see_events(stream.table)) return age;
-  Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
-  for_positions(stream, snapshot, cursor, last, [&](const StreamRow& row) {
-    auto* interval = static_cast<Interval*>(palloc0(sizeof(Interval)));
-    const int64 now = now_ms();
-    const int64 created_at = DatumGetInt64(row.value(created_at_column));
-    interval->time = (now - std::clamp(created_at, int64{0}, now)) * 1000;
-    age = {IntervalPGetDatum(interval), false};
-    return false;
+  with_newest_snapshot([&](Snapshot newest) {
+    for_positions(stream, newest, cursor, last, [&](const StreamRow& row) {
+      age = age_of(row);
+      return false;
+    });
   });
-  UnregisterSnapshot(snapshot);
   return age;
 }
 
@@ -191,6 +197,18 @@ void put_consumer(FunctionCallInfo fcinfo, const Consumer& consumer, const OpenS
   put_row(fcinfo, types, fields, lengthof(fields));
 }
 
+namespace horizon_argument {
+enum : int { stream };
+}
+
+namespace stream_status_argument {
+enum : int { stream };
+}
+
+namespace consumer_status_argument {
+enum : int { consumer };
+}
+
 }  // namespace
 
 }  // namespace kanthorq
@@ -198,10 +216,11 @@ void put_consumer(FunctionCallInfo fcinfo, const Consumer& consumer, const OpenS
 using namespace kanthorq;
 
 KANTHORQ_FUNCTION(kanthorq_horizon) {
-  require_argument(fcinfo, 0, "stream");
+  namespace argument = horizon_argument;
+  require_argument(fcinfo, argument::stream, "stream");
   InitMaterializedSRF(fcinfo, 0);
   const OpenStream stream =
-      open_stream(own_schema(fcinfo), text_argument(fcinfo, 0), AccessShareLock);
+      open_stream(own_schema(fcinfo), text_argument(fcinfo, argument::stream), AccessShareLock);
   if (!may_monitor()) require_readable(stream);
   const Datum writers = writers_array(open_writers(stream));
   unlock_relation(RelationGetRelid(stream.table), AccessShareLock);
@@ -224,13 +243,14 @@ KANTHORQ_FUNCTION(kanthorq_horizon) {
   return Datum{0};
 }
 
-// A stream or consumer that is dropped while the view is read, or whose table was altered so that
-// it can't be used, is left out of it: the owner of one must not spoil the view of all. Locks are
+// The view leaves out a stream or consumer that is dropped while the view is read, or whose table
+// was altered so that it can't be used: the owner of one must not spoil the view of all. Locks are
 // given back, because everybody may look.
 KANTHORQ_FUNCTION(kanthorq_stream_status) {
   InitMaterializedSRF(fcinfo, 0);
   OpenStream stream;
-  if (!try_open_stream(own_schema(fcinfo), text_argument(fcinfo, 0), AccessShareLock, stream))
+  if (!try_open_stream(own_schema(fcinfo), text_argument(fcinfo, stream_status_argument::stream),
+                       AccessShareLock, stream))
     return Datum{0};
   if (!is_here(stream)) {
     table_close(stream.table, AccessShareLock);
@@ -255,7 +275,9 @@ KANTHORQ_FUNCTION(kanthorq_stream_status) {
 KANTHORQ_FUNCTION(kanthorq_consumer_status) {
   InitMaterializedSRF(fcinfo, 0);
   Consumer consumer;
-  if (!try_open_consumer(own_schema(fcinfo), text_argument(fcinfo, 0), AccessShareLock, consumer))
+  if (!try_open_consumer(own_schema(fcinfo),
+                         text_argument(fcinfo, consumer_status_argument::consumer), AccessShareLock,
+                         consumer))
     return Datum{0};
   OpenStream stream;
   const bool intact = task_table_difference(consumer.table) == nullptr;

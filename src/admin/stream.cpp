@@ -1,7 +1,8 @@
 // kanthorq_stream_create, kanthorq_stream_table, kanthorq_stream_drop.
 //
-// Creating and dropping one name are serialised by lock_stream_name(), which is held to the end of
-// the transaction and taken before any lock on the table. Publishers take the table's lock only.
+// Creating and dropping one name wait for each other by lock_stream_name(), which is kept to the
+// end of the transaction and taken before any lock of the table. Publishers take the table's lock
+// only.
 #include "admin/consumer.hpp"
 #include "consumer/definition.hpp"
 #include "server/datum.hpp"
@@ -19,9 +20,9 @@ namespace kanthorq {
 
 namespace {
 
-// The row of a stream that exists, refreshed; 0 if there is none, or if what has the table's name
-// is not the stream's table.
-Datum refreshed(Oid schema, std::string_view name) {
+// Refreshes the row of a stream that exists and returns it; 0 if there is none, or if what has the
+// table's name is not the stream's table.
+Datum refresh_if_exists(Oid schema, std::string_view name) {
   const Oid table = table_in_place(schema, Kind::stream, name);
   const bool exists = OidIsValid(table) && is_table_of(table, schema, name);
   return exists ? refresh_stream(schema, name) : 0;
@@ -34,11 +35,11 @@ void require_no_consumers(Oid schema, std::string_view name) {
     ereport(ERROR,
             (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
              errmsg("stream \"%s\" has consumers of a table that is gone", clipped(name)),
-             errdetail("Consumer \"%s\", for one, has its place in that table; in another one, "
+             errdetail("Consumer \"%s\", for one, has its place in that table. In another table, "
                        "other events have the same positions.",
                        clipped(consumer)),
-             errhint("Drop the stream with kanthorq_stream_drop(), which drops its consumers, too, "
-                     "and create it again.")));
+             errhint("Drop the stream with kanthorq_stream_drop(), which drops its consumers, too. "
+                     "Then create it again.")));
   });
 }
 
@@ -57,7 +58,7 @@ void take_table(Oid schema, std::string_view name, bool subject_index) {
 }
 
 // Each consumer's table has indexes and types of its own, and every one of them is locked to the
-// end of the transaction. Room for locks that runs out would end other people's transactions, too.
+// end of the transaction. If the room for locks runs out, other transactions fail, too.
 void require_room_for_locks(Oid schema, std::string_view name) {
   constexpr int64 locks_of_consumer = 12;
   int64 consumers = 0;
@@ -71,8 +72,32 @@ void require_room_for_locks(Oid schema, std::string_view name) {
                   errdetail("Dropping its " INT64_FORMAT " consumers takes about " INT64_FORMAT
                             " locks; the server has room for " INT64_FORMAT " in all.",
                             consumers, wanted, room),
-                  errhint("Drop consumers with kanthorq_consumer_drop() before, some hundred in a "
+                  errhint("First drop consumers with kanthorq_consumer_drop(), some hundred in a "
                           "transaction, or raise max_locks_per_transaction.")));
+}
+
+// The caller holds the lock of the name, and knows that the name is registered.
+void drop_stream(Oid schema, std::string_view name) {
+  const Oid table = lock_for_drop(schema, Kind::stream, name);
+  require_room_for_locks(schema, name);
+  for_consumers_of(schema, name,
+                   [&](std::string_view consumer) { drop_consumer(schema, consumer); });
+  KANTHORQ_TEST_POINT("stream_drop_consumers");
+  if (OidIsValid(table)) drop_table(table);
+  KANTHORQ_TEST_POINT("stream_drop_table");
+  unregister_table(schema, Kind::stream, name);
+}
+
+namespace stream_create_argument {
+enum : int { name, subject_index };
+}
+
+namespace stream_table_argument {
+enum : int { name };
+}
+
+namespace stream_drop_argument {
+enum : int { name, confirm };
 }
 
 }  // namespace
@@ -82,54 +107,47 @@ void require_room_for_locks(Oid schema, std::string_view name) {
 using namespace kanthorq;
 
 KANTHORQ_FUNCTION(kanthorq_stream_create) {
-  require_argument(fcinfo, 0, "name");
-  require_argument(fcinfo, 1, "subject_index");
+  namespace argument = stream_create_argument;
+  require_argument(fcinfo, argument::name, "name");
+  require_argument(fcinfo, argument::subject_index, "subject_index");
   PreventCommandIfReadOnly("kanthorq_stream_create()");
-  const std::string_view name = text_argument(fcinfo, 0);
-  const bool subject_index = PG_GETARG_BOOL(1);
+  const std::string_view name = text_argument(fcinfo, argument::name);
   const Oid schema = own_schema(fcinfo);
   require_name(name);
   require_create_privilege(schema);
 
-  const Datum existing = refreshed(schema, name);
-  if (existing) return existing;
+  const Datum row = refresh_if_exists(schema, name);
+  if (row) return row;
   lock_stream_name(schema, name);
   // While we waited, somebody may have created it, or taken the privilege away.
   require_create_privilege(schema);
-  const Datum created = refreshed(schema, name);
-  if (created) return created;
-  take_table(schema, name, subject_index);
-  const Datum again = refresh_stream(schema, name);  // its table was dropped by hand
-  return again ? again : register_stream(schema, name);
+  const Datum row_of_other = refresh_if_exists(schema, name);
+  if (row_of_other) return row_of_other;
+  take_table(schema, name, PG_GETARG_BOOL(argument::subject_index));
+  const Datum row_without_table = refresh_stream(schema, name);  // its table was dropped by hand
+  return row_without_table ? row_without_table : register_stream(schema, name);
 }
 
 KANTHORQ_FUNCTION(kanthorq_stream_table) {
-  Oid table = InvalidOid;
-  with_stream(own_schema(fcinfo), text_argument(fcinfo, 0), AccessShareLock,
-              [&](const OpenStream& stream) { table = RelationGetRelid(stream.table); });
-  PG_RETURN_OID(table);
+  PG_RETURN_OID(with_stream(
+      own_schema(fcinfo), text_argument(fcinfo, stream_table_argument::name), AccessShareLock,
+      [](const OpenStream& stream) { return RelationGetRelid(stream.table); }));
 }
 
 KANTHORQ_FUNCTION(kanthorq_stream_drop) {
-  require_argument(fcinfo, 0, "name");
+  namespace argument = stream_drop_argument;
+  require_argument(fcinfo, argument::name, "name");
   PreventCommandIfReadOnly("kanthorq_stream_drop()");
-  const std::string_view name = text_argument(fcinfo, 0);
+  const std::string_view name = text_argument(fcinfo, argument::name);
   const Oid schema = own_schema(fcinfo);
   require_name(name);
-  require_confirmation(fcinfo, 1, "stream", name);
+  require_confirmation(fcinfo, argument::confirm, "stream", name);
 
   if (!is_registered(schema, name)) PG_RETURN_BOOL(false);
   // Also before the lock, which is not for everybody.
   require_name_ownership(schema, Kind::stream, name);
   lock_stream_name(schema, name);
   if (!is_registered(schema, name)) PG_RETURN_BOOL(false);
-  const Oid table = lock_for_drop(schema, Kind::stream, name);
-  require_room_for_locks(schema, name);
-  for_consumers_of(schema, name,
-                   [&](std::string_view consumer) { drop_consumer(schema, consumer); });
-  KANTHORQ_TEST_POINT("stream_drop_consumers");
-  if (OidIsValid(table)) drop_table(table);
-  KANTHORQ_TEST_POINT("stream_drop_table");
-  unregister_table(schema, Kind::stream, name);
+  drop_stream(schema, name);
   PG_RETURN_BOOL(unregister_stream(schema, name));
 }

@@ -1,13 +1,15 @@
 // How events leave: kanthorq_event_remove and kanthorq_stream_trim, and the triggers by which a
 // stream table refuses every other UPDATE, DELETE and TRUNCATE.
 //
-// Removal is an ordinary DELETE, so foreign keys, row security and the owner's own triggers are
-// heeded. Our triggers let it pass by a permit that names the table, the transaction and the
-// subtransaction: an error ends the subtransaction at least, so a permit that an error left behind
-// is never valid again, and nothing has to clean it up. The permit is for one statement: a DELETE
-// that somebody's trigger runs meanwhile is one more, and refused, be it on the table or on a
-// parent of it, which our trigger for statements does not see. (A policy's function, which only the
-// owner can put there, runs as part of the statement.)
+// Removal is an ordinary DELETE, so the server applies foreign keys, row security and the owner's
+// own triggers. Our triggers allow it if there is a permit, which names the table, the transaction
+// and the subtransaction. An error ends at least the subtransaction. So a permit that remains after
+// an error is never valid again, and nothing has to clean it up.
+//
+// The permit is for one statement. If somebody's trigger runs a DELETE meanwhile, that is another
+// statement and refused, on the table and also on a parent of it, which our trigger for statements
+// does not see. (A policy's function, which only the owner can put there, runs as part of the
+// statement.)
 #include "consumer/definition.hpp"
 #include "consumer/open_consumer.hpp"
 #include "consumer/task_table.hpp"
@@ -79,30 +81,34 @@ bool is_permitted(Oid table, bool begins_statement) {
   return false;
 }
 
-// Deletes the rows of `table` that `snapshot` sees and for which `condition` on $1 holds; returns
+// Runs the DELETE under a permit. Returns how many rows it has deleted.
+uint64 delete_under_permit(Relation table, SPIPlanPtr plan, Datum value, Snapshot snapshot) {
+  grant_permit(RelationGetRelid(table));
+  const int granted = permit_count;
+  const int result =
+      SPI_execute_snapshot(plan, &value, nullptr, snapshot, InvalidSnapshot, false, true, 0);
+  permit_count = granted - 1;
+  if (result != SPI_OK_DELETE)
+    elog(ERROR, "could not remove events: %s", SPI_result_code_string(result));
+  return SPI_processed;
+}
+
+// Deletes the rows of `table` that `snapshot` sees and for which `condition` on $1 is true. Returns
 // how many.
 uint64 remove_where(Relation table, Snapshot snapshot, const char* condition, Oid type,
                     Datum value) {
-  uint64 removed = 0;
-  with_spi([&] {
+  return with_spi([&] {
     const char* sql = psprintf("DELETE FROM %s WHERE id %s", quoted_table_name(table), condition);
     SPIPlanPtr plan = SPI_prepare(sql, 1, &type);
     if (!plan) elog(ERROR, "could not plan the removal of events");
-    grant_permit(RelationGetRelid(table));
-    const int granted = permit_count;
-    const int result =
-        SPI_execute_snapshot(plan, &value, nullptr, snapshot, InvalidSnapshot, false, true, 0);
-    permit_count = granted - 1;
-    if (result != SPI_OK_DELETE)
-      elog(ERROR, "could not remove events: %s", SPI_result_code_string(result));
-    removed = SPI_processed;
+    const uint64 removed = delete_under_permit(table, plan, value, snapshot);
     KANTHORQ_TEST_POINT("remove_rows");
+    return removed;
   });
-  return removed;
 }
 
-// Opens a consumer of the stream `name` whose name was read from the registry; false if it was
-// dropped since then, or is another stream's by now.
+// Opens a consumer of the stream `name` whose name was read from the registry. Returns false if it
+// was dropped since then, or is another stream's by now.
 bool open_listed(Oid schema, std::string_view name, std::string_view consumer_name,
                  Consumer& consumer) {
   if (!try_open_consumer(schema, consumer_name, RowExclusiveLock, consumer)) {
@@ -118,24 +124,31 @@ bool open_listed(Oid schema, std::string_view name, std::string_view consumer_na
   return true;
 }
 
-// The lock on a consumer's table lets it be pulled from, and keeps a seek from making events of its
-// past unfinished again. It may have to wait, for a drop of the consumer, say.
+// Raises 55000 if the consumer has not finished all events that `snapshot` sees before this id.
+//
+// The lock on a consumer's table allows pulls, and keeps a seek from making events of its past
+// unfinished again. It may have to wait, for a drop of the consumer, say.
+void require_finished_by(const Consumer& consumer, const OpenStream& stream, Snapshot snapshot,
+                         std::string_view before_id) {
+  require_task_table(consumer.table);
+  require_consumable(stream);
+  if (!has_unfinished(consumer, stream, snapshot, before_id)) return;
+  ereport(
+      ERROR,
+      (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+       errmsg("consumer \"%s\" has not finished all of these events", cstring_of(consumer.name)),
+       errdetail("It is still to get some event before \"%s\", has one in a lease, or will "
+                 "try one again.",
+                 clipped(before_id)),
+       errhint("Wait for it, name an earlier id, or force the removal.")));
+}
+
 void require_finished(Oid schema, const OpenStream& stream, std::string_view name,
                       Snapshot snapshot, std::string_view before_id) {
   for_consumers_of(schema, name, [&](std::string_view consumer_name) {
     Consumer consumer;
     if (!open_listed(schema, name, consumer_name, consumer)) return;
-    require_task_table(consumer.table);
-    require_consumable(stream);
-    if (has_unfinished(consumer, stream, snapshot, before_id))
-      ereport(ERROR,
-              (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-               errmsg("consumer \"%s\" has not finished all of these events",
-                      cstring_of(consumer_name)),
-               errdetail("It is still to get some event before \"%s\", has one in a lease, or will "
-                         "try one again.",
-                         clipped(before_id)),
-               errhint("Wait for it, name an earlier id, or force the removal.")));
+    require_finished_by(consumer, stream, snapshot, before_id);
     relation_close(consumer.table, NoLock);
   });
 }
@@ -153,6 +166,14 @@ const char* operation(TriggerEvent event) {
                                           : "truncate";
 }
 
+namespace event_remove_argument {
+enum : int { stream, ids };
+}
+
+namespace stream_trim_argument {
+enum : int { name, before_id, confirm, force };
+}
+
 }  // namespace
 
 }  // namespace kanthorq
@@ -160,46 +181,46 @@ const char* operation(TriggerEvent event) {
 using namespace kanthorq;
 
 KANTHORQ_FUNCTION(kanthorq_event_remove) {
-  require_argument(fcinfo, 0, "stream");
-  const Elements ids = optional_elements(fcinfo, 1, "ids", TEXTOID);
+  namespace argument = event_remove_argument;
+  require_argument(fcinfo, argument::stream, "stream");
+  const Elements ids = optional_elements(fcinfo, argument::ids, "ids", TEXTOID);
   for (int i = 0; i < ids.count; i++)
     require_event_id(view_of(DatumGetTextPP(ids.required(i))), ids.source(i));
   PreventCommandIfReadOnly("kanthorq_event_remove()");
-  uint64 removed = 0;
-  with_stream(own_schema(fcinfo), text_argument(fcinfo, 0), RowExclusiveLock,
-              [&](const OpenStream& stream) {
-                require_ownership(stream.table);
-                if (ids.count == 0) return;  // or null, as array_agg over no rows is
-                removed =
-                    remove_where(stream.table, InvalidSnapshot, "OPERATOR(pg_catalog.=) ANY ($1)",
-                                 TEXTARRAYOID, PG_GETARG_DATUM(1));
-              });
-  PG_RETURN_INT64(static_cast<int64>(removed));
+  const auto remove = [&](const OpenStream& stream) -> uint64 {
+    require_ownership(stream.table);
+    if (ids.count == 0) return 0;  // or null, as array_agg over no rows is
+    return remove_where(stream.table, InvalidSnapshot, "OPERATOR(pg_catalog.=) ANY ($1)",
+                        TEXTARRAYOID, PG_GETARG_DATUM(argument::ids));
+  };
+  PG_RETURN_INT64(static_cast<int64>(with_stream(
+      own_schema(fcinfo), text_argument(fcinfo, argument::stream), RowExclusiveLock, remove)));
 }
 
 KANTHORQ_FUNCTION(kanthorq_stream_trim) {
-  require_argument(fcinfo, 0, "name");
-  require_argument(fcinfo, 1, "before_id");
-  require_argument(fcinfo, 3, "force");
-  const std::string_view name = text_argument(fcinfo, 0);
+  namespace argument = stream_trim_argument;
+  require_argument(fcinfo, argument::name, "name");
+  require_argument(fcinfo, argument::before_id, "before_id");
+  require_argument(fcinfo, argument::force, "force");
+  const std::string_view name = text_argument(fcinfo, argument::name);
+  const std::string_view before_id = text_argument(fcinfo, argument::before_id);
   require_name(name);
-  require_event_id(text_argument(fcinfo, 1), {"before_id"});
-  require_confirmation(fcinfo, 2, "stream", name);
+  require_event_id(before_id, {"before_id"});
+  require_confirmation(fcinfo, argument::confirm, "stream", name);
   PreventCommandIfReadOnly("kanthorq_stream_trim()");
   const Oid schema = own_schema(fcinfo);
-  uint64 removed = 0;
   lock_stream_name(schema, name, ShareLock);  // the stream stays what it is
-  with_stream(schema, name, RowExclusiveLock, [&](const OpenStream& stream) {
+  const auto trim = [&](const OpenStream& stream) {
     require_ownership(stream.table);
     // What is checked is what is removed: an event that comes later, with an id of long ago, stays.
-    Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
-    if (!PG_GETARG_BOOL(3))
-      require_finished(schema, stream, name, snapshot, text_argument(fcinfo, 1));
-    removed = remove_where(stream.table, snapshot, "OPERATOR(pg_catalog.<) $1", TEXTOID,
-                           PG_GETARG_DATUM(1));
-    UnregisterSnapshot(snapshot);
-  });
-  PG_RETURN_INT64(static_cast<int64>(removed));
+    return with_newest_snapshot([&](Snapshot newest) {
+      if (!PG_GETARG_BOOL(argument::force))
+        require_finished(schema, stream, name, newest, before_id);
+      return remove_where(stream.table, newest, "OPERATOR(pg_catalog.<) $1", TEXTOID,
+                          PG_GETARG_DATUM(argument::before_id));
+    });
+  };
+  PG_RETURN_INT64(static_cast<int64>(with_stream(schema, name, RowExclusiveLock, trim)));
 }
 
 KANTHORQ_FUNCTION(kanthorq_stream_append_only) {

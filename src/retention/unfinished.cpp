@@ -38,15 +38,19 @@ bool has_task(const Question& asked) {
   return found;
 }
 
+// Is the event at this position, which the consumer has in a lease, one of those asked about?
+bool is_concerned(const Question& asked, int64 position) {
+  return with_position(asked.stream, asked.snapshot, position,
+                       [&](const StreamRow& row) { return row.id() < asked.before_id; })
+      .value_or(false);
+}
+
 // Events that are delivered again have a task row; these here have none.
 bool has_leased(const Question& asked) {
   bool found = false;
   for_leases(asked.consumer, [&](const Lease& lease) {
     for (std::size_t i = 0; i < lease.fresh.count && !found; i++)
-      asked.memory.during([&] {
-        with_position(asked.stream, asked.snapshot, lease.fresh.values[i],
-                      [&](const StreamRow& row) { found = row.id() < asked.before_id; });
-      });
+      found = asked.memory.during([&] { return is_concerned(asked, lease.fresh.values[i]); });
     return !found;
   });
   return found;
