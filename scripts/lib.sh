@@ -320,15 +320,6 @@ stop_servers() {
   done
 }
 
-# unwanted_lines killed log: what no server should write. With `killed`, tests end its processes by
-# SIGKILL on purpose, which the server tells as it does of a crash.
-unwanted_lines() {
-  local signals='[0-9]+'
-  if [ "$1" = yes ]; then signals='([1-8]|[1-9][0-9]+)'; fi
-  grep -E -e 'PANIC: |TRAP: |runtime error: |Sanitizer' -e 'WARNING: .*(leak|still active|was not closed|non-empty SPI stack|own a lock)' \
-    -e "was terminated by signal $signals\b" "$2"
-}
-
 clean_up_at_exit() {
   trap cleanup EXIT
   trap 'exit 129' HUP

@@ -1,6 +1,6 @@
 # What the lints share. A lint looks at the repository that it is in, or at the one named as its
-# first argument, prints "ok - what" or "not ok - what" with the reasons for each rule, and ends
-# with status 1 if a rule is broken.
+# first argument, and prints TAP: a test for each rule, with the reasons why it is broken. It ends with
+# status 1 if one is.
 package Lint;
 
 use strict;
@@ -12,16 +12,20 @@ our @EXPORT = qw(rule slurp files sql_statements sql_functions sql_signature sql
 
 chdir($ARGV[0] // "$FindBin::Bin/../..") or die "cannot enter the repository: $!\n";
 
-my $broken = 0;
+my ($rules, $broken) = (0, 0);
 
 # rule(what, reason...): the rule holds if there is no reason why it does not.
 sub rule {
     my ($what, @reasons) = @_;
-    print @reasons ? "not ok - $what\n" : "ok - $what\n", map { "    $_\n" } @reasons;
+    print @reasons ? "not ok - $what\n" : "ok - $what\n", map { s/^/#   /gmr . "\n" } @reasons;
+    $rules++;
     $broken = 1 if @reasons;
 }
 
-END { $? ||= $broken }
+END {
+    print "1..$rules\n";
+    $? ||= $broken;
+}
 
 sub slurp {
     my ($file) = @_;

@@ -25,7 +25,7 @@
 //   - order.cpp    the order of first deliveries; what acks answered
 //   - oracle.cpp   lost, phantom and altered events; the tables and views in the end
 //   - founder.cpp  streams and consumers that were created and dropped meanwhile
-// Prints a line for each check, and exits with 1 where one of them fails.
+// Prints TAP, a test for each check, and exits with 1 if one of them fails.
 #include <algorithm>
 #include <cstdio>
 #include <cstring>

@@ -27,6 +27,7 @@ void Report::fail(const std::string& name, const std::string& detail) {
 
 bool Report::print() const {
   bool all_well = true;
+  std::printf("1..%zu\n", failures_.size());
   for (const auto& [name, failures] : failures_) {
     std::printf("%s - %s\n", failures.count ? "not ok" : "ok", name.c_str());
     for (const std::string& detail : failures.first) std::printf("#   %s\n", detail.c_str());

@@ -13,7 +13,7 @@ class Report {
  public:
   void check(const std::string& name) { failures_[name]; }
   void fail(const std::string& name, const std::string& detail);
-  // Prints a line for each check; true where all are well.
+  // Prints TAP, a test for each check; true if all are well.
   bool print() const;
 
  private:

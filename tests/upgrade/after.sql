@@ -1,5 +1,5 @@
--- tests: 50
 -- What must be so behind the upgrade, of what before.sql made.
+\echo 1..50
 SET client_min_messages = warning;
 
 SELECT ok(count(*) = 0, 'the server says what it said, in ' || (SELECT count(*) FROM said) || ' rows')

@@ -1,8 +1,8 @@
--- tests: 15
 -- What there is before the upgrade: consumers in every state that outlives a server, on a stream
 -- into which two prepared transactions published: one committed behind the cursors, one rolled back.
 -- What must be so behind it, in after.sql, is told from the table "delivery", which has every event
 -- that a pull delivered, and from copies of what the server said.
+\echo 1..15
 SET client_min_messages = warning;
 CREATE EXTENSION kanthorq;
 CREATE FUNCTION ok(holds boolean, what text) RETURNS text LANGUAGE sql AS $$
