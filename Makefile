@@ -28,7 +28,7 @@ ISOLATION_OPTS = --inputdir=$(srcdir)/tests/isolation --load-extension=kanthorq
 # marked: the library has no C++ runtime in the server, and tests/lint/symbols proves it.
 PG_CXXFLAGS = -I$(srcdir)/src -std=gnu++20 -fno-exceptions -fno-rtti -fno-threadsafe-statics -fvisibility=hidden \
 	-Wall -Wextra -Werror -Wno-register -Wno-ignored-attributes -Wno-unused-parameter -Wno-missing-field-initializers
-# Points at which tests/crash ends the server's process (src/server/test_point.hpp).
+# Points at which tests/crash ends a server process or raises an error (src/server/test_point.hpp).
 ifdef KANTHORQ_TEST_POINTS
 PG_CXXFLAGS += -DKANTHORQ_TEST_POINTS
 endif

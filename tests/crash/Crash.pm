@@ -17,6 +17,7 @@ sub all_points {
     for my $file (glob 'src/*/*.cpp src/*/*.hpp') {
         $points{$_} = 1 for slurp_file($file) =~ /KANTHORQ_TEST_POINT\("(\w+)"\)/g;
     }
+    die 'there are no test points in src/' unless %points;
     return sort keys %points;
 }
 
@@ -35,14 +36,17 @@ sub die_at {
         });
 }
 
-# All that is in the database, as lines: each row of each table, and what belongs to the tables.
+# All that is in the database, as lines: each row of each table, and what belongs to the tables. A session that is
+# open already is faster than those that this would open.
 sub contents {
-    my ($node) = @_;
+    my ($node, $session) = @_;
+    my $ask    = $session ? sub { ask($session, $_[0]) } : sub { $node->safe_psql('postgres', $_[0]) };
     my $tables = q{FROM pg_class c WHERE relnamespace = 'public'::regnamespace};
-    my $rows   = $node->safe_psql('postgres', qq{
+    my $rows   = $ask->(qq{
         SELECT format('SELECT %L || x::text FROM %s x', oid::regclass || ' ', oid::regclass)
-        $tables AND relkind = 'r' ORDER BY relname \\gexec});
-    my $definitions = $node->safe_psql('postgres', qq{
+        $tables AND relkind = 'r' ORDER BY relname \\gexec
+        });
+    my $definitions = $ask->(qq{
         SELECT relkind, relname, reltoastrelid <> 0, relhasindex,
             pg_get_userbyid(relowner), obj_description(oid, 'pg_class'),
             (SELECT array_agg(tgname ORDER BY tgname) FROM pg_trigger WHERE tgrelid = oid),

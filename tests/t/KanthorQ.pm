@@ -41,16 +41,15 @@ sub ask {
     my ($session, $sql) = @_;
     $session->{out} = $session->{err} = '';
     start_statement($session, $sql);
-    $session->{in} .= "\\echo answered\n";
+    $session->{in} .= "\\echo answered\n\\warn answered\n";  # errors come another way than the answer
     my $deadline = time + 60;
-    until ($session->{out} =~ /^answered$/m) {
+    until ($session->{out} =~ /^answered$/m && $session->{err} =~ /^answered$/m) {
         die "no answer to: $sql\n$session->{err}" if time > $deadline || !$session->{run}->pumpable;
         $session->{run}->pump_nb;
         Time::HiRes::usleep(2000);
     }
-    $session->{run}->pump_nb if $session->{run}->pumpable;  # errors come another way than the answer
-    (my $answer = $session->{out}) =~ s/^answered\n//m;
-    return $answer . $session->{err};
+    my $answer = $session->{out} . $session->{err};
+    return $answer =~ s/^answered\n//mgr;
 }
 
 sub close_session {
