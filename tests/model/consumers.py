@@ -5,47 +5,11 @@ because its transaction was open when the cursor passed it (it is owed then). Th
 delivery; the list of late writers, which the library keeps instead, is its own business.
 """
 
-from dataclasses import dataclass, field
-
+from pulling import Lease, Pulling, Task
 from world import contains, id_time, matches, Refused
 
-LEASE_RAN_OUT = "the lease ran out"
 
-
-@dataclass
-class Task:
-    event_id: str
-    subject: str
-    state: str = "available"
-    attempts: int = 0
-    schedule: int | None = None  # milliseconds since the epoch, as the server told it
-    due: bool = False  # that time has come
-    errors: list = field(default_factory=list)  # (attempt, text)
-    attempted: bool = False  # has attempted_at
-    finalized: bool = False  # has finalized_at
-
-    def shown(self):
-        """As kanthorq_tasks() shows it, without times."""
-        errors = tuple(self.errors[-16:])
-        return (
-            self.event_id, self.subject, self.state, self.attempts,
-            self.state in ("available", "retryable"), self.attempted, errors, self.finalized,
-        )
-
-
-@dataclass
-class Lease:
-    number: int
-    fresh: list
-    again: list
-    ran_out: int | None = None  # the order in which leases ran out, None before
-
-    @property
-    def expired(self):
-        return self.ran_out is not None
-
-
-class Consumer:
+class Consumer(Pulling):
     def __init__(self, name, world, stream, definition, start, transaction):
         self.name = name
         self.stream = stream.name
@@ -136,117 +100,6 @@ class Consumer:
             if self.lease_of(event.position) or (self.is_ahead(event.position) and self.wants(event)):
                 return True
         return False
-
-    # Pulling
-
-    def fail(self, task, error, schedule, due):
-        if error:
-            task.errors.append((task.attempts, error))
-        final = task.attempts >= self.definition["attempt_max"]
-        task.state = "discarded" if final else "retryable"
-        task.finalized = final
-        task.schedule, task.due = (None, False) if final else (schedule, due)
-
-    def start_attempt(self, task):
-        task.schedule, task.due = None, False
-        if task.attempts >= self.definition["attempt_max"]:
-            task.state, task.finalized = "discarded", True
-            return False
-        task.state, task.finalized, task.attempted = "running", False, True
-        task.attempts += 1
-        return True
-
-    def limit_of_new(self, world, stream):
-        """(least, most): how far a pull reads. An ordered consumer must stop below what an open writer may
-        still commit; it may stop before, but not below what it has noticed to be settled."""
-        last = stream.last_position
-        if not self.definition["ordered"]:
-            return last, last
-        writers = world.writers(stream)
-        least = min([last] + [self.writers.get(w.serial, self.noticed) for w in writers])
-        open_positions = [e.position - 1 for e in stream.events.values() if e.transaction]
-        return least, min([last] + open_positions)
-
-    def notice(self, world, stream):
-        for writer in world.writers(stream):
-            self.writers.setdefault(writer.serial, self.noticed)
-        self.noticed = stream.last_position
-
-    def pull(self, world, stream, size, transaction, limit, pick_due):
-        """Returns [(attempt, position)] in order, and puts them into a lease without a number.
-        `pick_due(candidates, room)` says which tasks, in which order, where times are equal."""
-        rows, fresh, again = [], [], []
-
-        def deliver(position, attempt, into):
-            rows.append((attempt, position))
-            into.append(position)
-
-        def redeliver(position, task):
-            self.fail(task, LEASE_RAN_OUT, None, True)
-            if task.state == "retryable" and len(rows) < size and self.start_attempt(task):
-                deliver(position, task.attempts, again)
-
-        for lease in sorted(self.expired_leases(), key=lambda lease: lease.ran_out):
-            if len(rows) >= size:
-                break
-            for position in lease.again:
-                task = self.tasks.get(position)
-                if task and stream.event_at(position, transaction):
-                    redeliver(position, task)
-                else:
-                    self.tasks.pop(position, None)
-            for position in lease.fresh:
-                event = stream.event_at(position, transaction)
-                if event:
-                    task = self.tasks[position] = Task(event.id, event.subject, attempts=1, attempted=True)
-                    redeliver(position, task)
-            self.end_lease(self.slots.index(lease))
-
-        for position in pick_due(self, size - len(rows)):
-            task = self.tasks[position]
-            if not stream.event_at(position, transaction):
-                del self.tasks[position]
-            elif self.start_attempt(task):
-                deliver(position, task.attempts, again)
-
-        self.look_at_new(stream, size - len(rows), transaction, limit, lambda p: deliver(p, 1, fresh))
-        self.notice(world, stream)
-        if rows:
-            self.open_lease(Lease(0, sorted(fresh), sorted(again)))
-        return rows
-
-    def look_at_new(self, stream, room, transaction, limit, deliver):
-        def look(event):
-            nonlocal room
-            if self.wants(event) and event.position not in self.tasks:
-                deliver(event.position)
-                room -= 1
-
-        for position in sorted(self.owed):
-            event = stream.events.get(position)
-            if event and event.transaction:
-                continue
-            if room == 0:
-                return
-            self.owed.discard(position)
-            if stream.event_at(position, transaction):
-                look(event)
-        if room == 0 or limit <= self.cursor:
-            return
-        reached = limit
-        passed = [e for e in stream.events.values() if self.cursor < e.position <= limit]
-        last_seen = self.cursor
-        for event in passed:
-            if event.transaction not in (None, transaction) or stream.event_at(event.position, transaction) is None:
-                continue
-            if room == 0:
-                reached = last_seen
-                break
-            last_seen = event.position
-            if event.transaction is None:
-                look(event)
-        self.owed |= {e.position for e in passed if e.transaction and e.position <= reached}
-        self.cursor = reached
 
     # Leases
 

@@ -1,5 +1,7 @@
 """A session of the test with the server, and what it runs."""
 
+import time
+
 import psycopg
 
 
@@ -11,9 +13,30 @@ class Session:
     def __init__(self, name, conninfo):
         self.name = name
         self.transaction = None  # the open one, as the model has it
-        self.connection = psycopg.connect(conninfo, autocommit=True)
+        self.conninfo = conninfo
+        self.connect()
+
+    def connect(self):
+        """Waits for a server that starts again after a crash."""
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                self.connection = psycopg.connect(self.conninfo, autocommit=True)
+                break
+            except psycopg.OperationalError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
         # Waiting for each other is not what this test is about: who would have to is refused at once.
         self.run("SET lock_timeout = '20 ms'")
+
+    def abandon(self):
+        """Ends whatever transaction is open."""
+        self.transaction = None
+        try:
+            self.connection.execute("ROLLBACK")
+        except psycopg.OperationalError:
+            self.connect()
 
     def run(self, sql, values=()):
         """The rows of a statement that must succeed."""

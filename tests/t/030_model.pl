@@ -1,5 +1,6 @@
 # Random operations over several sessions against a model of KanthorQ in memory, which predicts each answer:
-# what a pull delivers and in which order, counts, states, errors. See tests/model/run.py.
+# what a pull delivers and in which order, counts, states, errors. If one differs, the fewest steps that show it
+# are printed. See tests/model/run.py.
 #
 # KANTHORQ_MODEL_STEPS tries more than the usual few thousand; KANTHORQ_MODEL_SEED the same ones again.
 use strict;
