@@ -28,17 +28,6 @@ Datum require_filters(FunctionCallInfo fcinfo, int argument, const char* name,
       construct_array(filters.values, filters.count, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
-Datum require_object(FunctionCallInfo fcinfo, int argument, const char* name) {
-  require_argument(fcinfo, argument, name);
-  Jsonb* object = PG_GETARG_JSONB_P(argument);
-  if (!JB_ROOT_IS_OBJECT(object))
-    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                    errmsg("argument \"%s\" must be a JSON object", name),
-                    errdetail("The metadata of an event is an object, so nothing else is ever "
-                              "contained in it.")));
-  return JsonbPGetDatum(object);
-}
-
 Datum require_attempts(FunctionCallInfo fcinfo, int argument) {
   require_argument(fcinfo, argument, "attempt_max");
   const int attempts = PG_GETARG_INT32(argument);

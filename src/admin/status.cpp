@@ -8,6 +8,7 @@
 #include "core/event_id.hpp"
 #include "server/datum.hpp"
 #include "server/fault.hpp"
+#include "server/indexes.hpp"
 #include "server/lock.hpp"
 #include "server/query.hpp"
 #include "server/rows.hpp"

@@ -20,6 +20,7 @@
 #include "consumer/task.hpp"
 #include "consumer/task_table.hpp"
 #include "server/datum.hpp"
+#include "server/indexes.hpp"
 #include "server/rows.hpp"
 #include "server/scope.hpp"
 #include "server/test_point.hpp"

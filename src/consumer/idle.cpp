@@ -2,6 +2,7 @@
 
 #include "consumer/lease.hpp"
 #include "consumer/task_table.hpp"
+#include "server/indexes.hpp"
 #include "server/rows.hpp"
 #include "stream/writers.hpp"
 

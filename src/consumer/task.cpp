@@ -2,6 +2,7 @@
 
 #include "consumer/task_table.hpp"
 #include "server/datum.hpp"
+#include "server/indexes.hpp"
 
 namespace kanthorq {
 

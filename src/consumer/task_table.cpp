@@ -3,6 +3,7 @@
 #include "core/name.hpp"
 #include "server/datum.hpp"
 #include "server/fault.hpp"
+#include "server/indexes.hpp"
 #include "server/known.hpp"
 #include "server/rows.hpp"
 #include "server/scope.hpp"

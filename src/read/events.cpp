@@ -66,17 +66,9 @@ void add_filter(ReadQuery& query, Oid schema, std::string_view filter) {
 }
 
 void add_metadata(ReadQuery& query, FunctionCallInfo fcinfo, int argument) {
-  require_argument(fcinfo, argument, "metadata_contains");
-  Jsonb* wanted = PG_GETARG_JSONB_P(argument);
-  if (!JB_ROOT_IS_OBJECT(wanted))
-    ereport(
-        ERROR,
-        (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-         errmsg("argument \"metadata_contains\" must be a JSON object"),
-         errdetail(
-             "The metadata of an event is an object, so nothing else is ever contained in it.")));
-  if (JB_ROOT_COUNT(wanted) > 0)
-    query.add(" AND metadata OPERATOR(pg_catalog.@>) ", JSONBOID, JsonbPGetDatum(wanted));
+  const Datum wanted = require_object(fcinfo, argument, "metadata_contains");
+  if (JB_ROOT_COUNT(DatumGetJsonbP(wanted)) > 0)
+    query.add(" AND metadata OPERATOR(pg_catalog.@>) ", JSONBOID, wanted);
 }
 
 // Runs `build(query, table)` for the stream and returns its rows as the function's result.

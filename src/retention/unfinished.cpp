@@ -4,6 +4,7 @@
 #include "consumer/place.hpp"
 #include "consumer/task.hpp"
 #include "consumer/task_table.hpp"
+#include "server/indexes.hpp"
 #include "server/rows.hpp"
 #include "server/scope.hpp"
 #include "server/test_point.hpp"

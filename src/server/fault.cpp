@@ -207,6 +207,17 @@ const TriggerData* require_trigger(FunctionCallInfo fcinfo, const char* function
   return reinterpret_cast<const TriggerData*>(fcinfo->context);
 }
 
+Datum require_object(FunctionCallInfo fcinfo, int argument, const char* name) {
+  require_argument(fcinfo, argument, name);
+  Jsonb* object = PG_GETARG_JSONB_P(argument);
+  if (!JB_ROOT_IS_OBJECT(object))
+    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                    errmsg("argument \"%s\" must be a JSON object", name),
+                    errdetail("The metadata of an event is an object, so nothing else is ever "
+                              "contained in it.")));
+  return JsonbPGetDatum(object);
+}
+
 int required_size(FunctionCallInfo fcinfo, int argument, int most) {
   require_argument(fcinfo, argument, "size");
   const int size = PG_GETARG_INT32(argument);

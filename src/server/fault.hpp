@@ -60,6 +60,10 @@ std::uint64_t require_event_id(std::string_view id, ValueSource source);  // the
 // The trigger that fired; raises 39P01 where the function was called in another way.
 const TriggerData* require_trigger(FunctionCallInfo fcinfo, const char* function);
 
+// An argument of JSON that the metadata of events must contain. Raises 22004 for null, and 22023
+// for what is no object.
+Datum require_object(FunctionCallInfo fcinfo, int argument, const char* name);
+
 // An integer argument from 1 to `most`; raises 22004 and 22023.
 int required_size(FunctionCallInfo fcinfo, int argument, int most);
 

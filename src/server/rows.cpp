@@ -1,6 +1,5 @@
 #include "server/rows.hpp"
 
-#include "server/known.hpp"
 #include "server/lock.hpp"
 
 namespace kanthorq {
@@ -127,81 +126,6 @@ void delete_row(Relation table, HeapTuple row) {
                                    InvalidSnapshot, true, &failure, false) == TM_Updated)
     row = lock_row(table, row);
   CommandCounterIncrement();
-}
-
-// Is it in the order of the column's type: ascending, nulls last, by the default operators and the
-// column's own collation?
-static bool is_in_natural_order(Relation index, Form_pg_attribute column) {
-  const Oid operators = GetDefaultOpClass(column->atttypid, BTREE_AM_OID);
-  return index->rd_indoption[0] == 0 && index->rd_indcollation[0] == column->attcollation &&
-         index->rd_opfamily[0] == get_opclass_family(operators);
-}
-
-namespace {
-
-constexpr AttrNumber known_columns = 9;  // no table of ours has an index on a later one
-
-struct KnownIndexes {
-  Known known;
-  Oid on[known_columns];
-  bool unique[known_columns];
-};
-
-constinit Knowledge<KnownIndexes> known_indexes;
-
-bool can_be_searched(Relation index) {
-  return is_on_columns(index) && index->rd_index->indisvalid &&
-         index->rd_rel->relam == BTREE_AM_OID;
-}
-
-bool keeps_unique(Form_pg_index index) {
-  return index->indisunique && index->indimmediate && index->indnkeyatts == 1;
-}
-
-void find_indexes(KnownIndexes& found, Relation table) {
-  std::fill_n(found.on, known_columns, InvalidOid);
-  std::fill_n(found.unique, known_columns, false);
-  for_indexes(table, [&](Relation index) {
-    const AttrNumber first = index->rd_index->indkey.values[0];
-    if (first < 1 || first > known_columns || !can_be_searched(index) ||
-        !is_in_natural_order(index, TupleDescAttr(RelationGetDescr(table), first - 1)))
-      return;
-    Oid& on = found.on[first - 1];
-    if (!OidIsValid(on)) on = RelationGetRelid(index);
-    if (keeps_unique(index->rd_index)) found.unique[first - 1] = true;
-  });
-}
-
-}  // namespace
-
-bool is_on_columns(Relation index) {
-  const auto is_null = [&](int column) {
-    return heap_attisnull(index->rd_indextuple, column, nullptr);
-  };
-  return is_null(Anum_pg_index_indexprs) && is_null(Anum_pg_index_indpred);
-}
-
-static const KnownIndexes& indexes_of(Relation table) {
-  return known_indexes.about(
-      table, [](const KnownIndexes&) { return true; },
-      [&](KnownIndexes& found) {
-        find_indexes(found, table);
-        return true;
-      });
-}
-
-Oid find_index_on(Relation table, AttrNumber column) { return indexes_of(table).on[column - 1]; }
-
-bool is_unique(Relation table, AttrNumber column) { return indexes_of(table).unique[column - 1]; }
-
-Oid index_on(Relation table, AttrNumber column) {
-  const Oid index = find_index_on(table, column);
-  if (!OidIsValid(index))
-    ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                    errmsg("table \"%s\" has no index on \"%s\"", RelationGetRelationName(table),
-                           NameStr(TupleDescAttr(RelationGetDescr(table), column - 1)->attname)),
-                    errdetail("The index that it was created with was dropped, or is not valid.")));
-  return index;
 }
 
 HeapTuple lock_row(Relation table, HeapTuple row, IfLocked if_locked) {

@@ -43,19 +43,6 @@ auto with_own_table(Oid schema, const OwnTable& table, LOCKMODE lock, Body body)
       [&] { table_close(opened, lock == AccessShareLock ? AccessShareLock : NoLock); });
 }
 
-// Runs `body(index)` for each open index of the table.
-template <typename Body>
-void for_indexes(Relation table, Body body) {
-  List* indexes = RelationGetIndexList(table);
-  ListCell* cell;
-  foreach (cell, indexes) {
-    Relation index = index_open(lfirst_oid(cell), AccessShareLock);
-    body(index);
-    index_close(index, AccessShareLock);
-  }
-  list_free(indexes);
-}
-
 // Raises 55000 if the columns of a function's result are not of these types. There may be more of
 // them, or fewer.
 void require_result_types(TupleDesc result, const Oid* types, int count);
@@ -212,18 +199,5 @@ HeapTuple lock_row(Relation table, HeapTuple row, IfLocked if_locked = IfLocked:
 
 // Is a row that was read locked or being changed by another transaction that is still open?
 bool is_held_by_other(Relation table, HeapTuple row);
-
-// Is it an index on columns, of all rows? Asks the catalog's row only: the server's own functions
-// for an index's expressions and condition evaluate what is constant in them, and the table's owner
-// would have its code run as whoever looks.
-bool is_on_columns(Relation index);
-
-// The ordinary index of `table` whose first column is `column`, one of the first nine, in the order
-// of its type; invalid where there is none, for which index_on() raises 55000.
-Oid find_index_on(Relation table, AttrNumber column);
-Oid index_on(Relation table, AttrNumber column);
-
-// Does such an index, on nothing else, keep a value of that column from being there twice?
-bool is_unique(Relation table, AttrNumber column);
 
 }  // namespace kanthorq

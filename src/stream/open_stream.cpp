@@ -5,9 +5,9 @@
 
 #include "core/name.hpp"
 #include "server/fault.hpp"
+#include "server/indexes.hpp"
 #include "server/known.hpp"
 #include "server/lock.hpp"
-#include "server/rows.hpp"
 #include "stream/citus.hpp"
 #include "stream/definition.hpp"
 #include "stream/recognition.hpp"

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "server/datum.hpp"
+#include "server/indexes.hpp"
 #include "server/pg.hpp"
 #include "server/rows.hpp"
 #include "stream/definition.hpp"

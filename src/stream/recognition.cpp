@@ -2,20 +2,17 @@
 
 #include "server/datum.hpp"
 #include "server/fault.hpp"
-#include "server/rows.hpp"
+#include "server/indexes.hpp"
 #include "stream/definition.hpp"
 
 namespace kanthorq {
 
 namespace {
 
-bool has_index(Relation table, bool (*wanted)(Form_pg_index)) {
-  bool found = false;
-  for_indexes(table, [&](Relation index) {
-    found =
-        found || (is_on_columns(index) && index->rd_index->indisvalid && wanted(index->rd_index));
+bool has_valid_index(Relation table, bool (*is_wanted)(Form_pg_index)) {
+  return has_index(table, [&](Relation index) {
+    return is_on_columns(index) && index->rd_index->indisvalid && is_wanted(index->rd_index);
   });
-  return found;
 }
 
 bool is_primary_key_on_id(Form_pg_index index) {
@@ -167,12 +164,12 @@ const char* stream_definition_difference(Relation table) {
   if (difference) return difference;
   if (!hands_out_in_order(identity_sequence(table, position_column)))
     return "The sequence of its column \"position\" must have increment 1, cache 1 and no cycle.";
-  if (!has_index(table, is_primary_key_on_id)) return "Its primary key is not \"id\".";
+  if (!has_valid_index(table, is_primary_key_on_id)) return "Its primary key is not \"id\".";
   if (!is_unique(table, position_column)) return "Its column \"position\" is not unique.";
   return nullptr;
 }
 
-bool has_subject_index(Relation table) { return has_index(table, is_on_subject_and_id); }
+bool has_subject_index(Relation table) { return has_valid_index(table, is_on_subject_and_id); }
 
 void raise_not_stream_table(Relation table, const char* difference) {
   ereport(
