@@ -1,7 +1,7 @@
 // Character classes of the names, subjects and ids that KanthorQ accepts.
 //
-// All of them are plain ASCII, so that "sorts as a string" means byte order in every database
-// encoding; a byte of a multibyte character is in none of these classes.
+// All of them are plain ASCII. So "sorts as a string" means byte order in every database encoding.
+// A byte of a multibyte character is in none of these classes.
 #pragma once
 
 #include <cstddef>
@@ -16,8 +16,8 @@ constexpr bool is_letter(char c) noexcept { return is_lower(c) || is_upper(c); }
 constexpr bool is_letter_or_digit(char c) noexcept { return is_letter(c) || is_digit(c); }
 constexpr char to_lower(char c) noexcept { return is_upper(c) ? char(c - 'A' + 'a') : c; }
 
-// The part of `text` from `at`, `length` bytes long at most. Unlike substr() it never throws:
-// the server has no C++ runtime that could.
+// The part of `text` from `at`, at most `length` bytes long. Unlike substr() it never throws, since
+// there is no C++ runtime in the server.
 constexpr std::string_view slice(std::string_view text, std::size_t at,
                                  std::size_t length = std::string_view::npos) noexcept {
   if (at > text.size()) at = text.size();

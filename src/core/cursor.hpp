@@ -1,9 +1,9 @@
 // A consumer's place in its stream: the arithmetic of exact delivery.
 //
 // Positions are handed out before commit, and commits come in another order. So a consumer keeps,
-// beside its cursor, a list of the transactions that were writing when the cursor passed them: the
-// events of such a transaction between `after` and `upto` are still owed, and come when it has
-// ended. See docs/delivery.md for why nothing is lost and nothing comes twice.
+// beside its cursor, a list of the transactions that were still writing when the cursor moved over
+// their positions. The events of such a transaction between `after` and `upto` are still owed. They
+// come when it has ended. docs/delivery.md shows why nothing is lost and nothing comes twice.
 #pragma once
 
 #include <algorithm>
@@ -12,17 +12,17 @@
 
 namespace kanthorq {
 
-// A transaction that may have events that the cursor has passed.
+// A transaction that may have events at positions that the cursor has moved over.
 struct LateWriter {
   std::uint64_t txid;
   std::int64_t after;  // it took no position up to here
-  std::int64_t upto;   // the cursor has passed its positions up to here
+  std::int64_t upto;   // the cursor has moved over its positions up to here
 
   friend constexpr bool operator==(const LateWriter&, const LateWriter&) = default;
 };
 
 struct Cursor {
-  std::int64_t position = 0;  // everything up to here was looked at
+  std::int64_t position = 0;  // everything up to here was read
   std::int64_t ceiling = 0;   // the last position handed out when it last moved or was set
 };
 
@@ -40,12 +40,12 @@ constexpr const LateWriter* find_late(const LateWriter* late, std::size_t count,
   return nullptr;
 }
 
-// The position up to which an open writer can't have taken one: what the list says, or for a writer
-// that is seen for the first time, the ceiling of the pull before.
+// An open writer has taken no position up to this one. It is what the list says, or for a writer
+// that is not in the list yet, the ceiling of the pull before.
 constexpr std::int64_t taken_after(const LateWriter* late, std::size_t count, std::uint64_t txid,
                                    std::int64_t last_ceiling) noexcept {
-  const LateWriter* known = find_late(late, count, txid);
-  return known ? known->after : last_ceiling;
+  const LateWriter* entry = find_late(late, count, txid);
+  return entry ? entry->after : last_ceiling;
 }
 
 // Ended writers whose ranges overlap, and so are read together.
@@ -55,7 +55,7 @@ struct OwedRun {
   std::size_t writers;
 };
 
-// The first such run of the writers, which are sorted by `after`; there is at least one.
+// The first such run of the writers. They are sorted by `after`, and there is at least one.
 constexpr OwedRun first_owed_run(const LateWriter* ended, std::size_t count) noexcept {
   OwedRun run{ended[0].after, ended[0].upto, 1};
   for (; run.writers < count && ended[run.writers].after < run.upto; run.writers++)
@@ -71,8 +71,8 @@ constexpr bool is_owed(const LateWriter* late, std::size_t count, std::uint64_t 
   return false;
 }
 
-// Puts into `left` what the writers still owe behind `reached`, up to where all of it was read.
-// Returns how many they are.
+// Puts into `left` the writers that still owe something after `reached`, the position up to which
+// all of it was read. Returns how many they are.
 constexpr std::size_t still_owed(const LateWriter* late, std::size_t count, std::int64_t reached,
                                  LateWriter* left) noexcept {
   std::size_t kept = 0;
@@ -85,10 +85,11 @@ constexpr std::size_t still_owed(const LateWriter* late, std::size_t count, std:
   return kept;
 }
 
-// Reads what the writers in `late` that are not among `writers` any more still owe, ranges that
-// overlap together, so that each row is read once, however many writers there were. `read(ended,
-// run)` reads one such run and returns how far it got: to run.upto, or to the last row before it
-// had enough. Leaves in `late` the open writers and what is still owed; returns how many they are.
+// Reads what the ended writers still owe: those in `late` that are no longer among `writers`.
+// Ranges that overlap are read together, so that each row is read once, however many writers there
+// were. `read(ended, run)` reads one such run and returns how far it got: to run.upto, or to the
+// last row before it had enough. Leaves in `late` the open writers and those that still owe
+// something. Returns how many they are.
 template <typename Read>
 constexpr std::size_t read_owed(LateWriter* late, std::size_t late_count,
                                 const std::uint64_t* writers, std::size_t writer_count, Read read) {
@@ -107,7 +108,7 @@ constexpr std::size_t read_owed(LateWriter* late, std::size_t late_count,
 }
 
 // Does the row at `position`, written by `txid`, belong to a transaction that is still open? The
-// position counts too: in a restored database an old row may carry, by coincidence, the id of a
+// position counts, too: in a restored database an old row may by chance have the id of a
 // transaction that is open now.
 constexpr bool is_of_open_writer(std::uint64_t txid, std::int64_t position,
                                  const std::uint64_t* writers, std::size_t writer_count,
@@ -128,9 +129,9 @@ constexpr std::int64_t ordered_ceiling(std::int64_t ceiling, const std::uint64_t
   return ceiling;
 }
 
-// The list after the cursor has moved to `cursor`: ended writers in `late` are expected to have
-// been taken out or cut by the caller; open ones owe what lies up to the cursor now. `next` has
-// room for late_count + writer_count entries. Returns how many there are.
+// Puts into `next` the list as it is after the cursor has moved to `cursor`. Open writers owe now
+// what lies up to the cursor. The caller has taken ended ones out of `late`, or cut them. `next`
+// has room for late_count + writer_count entries. Returns how many there are.
 constexpr std::size_t next_late(const LateWriter* late, std::size_t late_count,
                                 const std::uint64_t* writers, std::size_t writer_count,
                                 std::int64_t last_ceiling, std::int64_t cursor,

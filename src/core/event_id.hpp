@@ -1,10 +1,10 @@
-// What an event may be called.
+// The ids that an event may have.
 //
 // The Event document: "the id property must be a Lexicographically Sortable Identifier". Each
-// accepted form has one canonical spelling, so that one byte order holds: a ULID in upper case, a
-// UUIDv7 in lower case, and `<prefix>_<ulid>` in lower case, which KanthorQ's Go client and TypeID
-// make (a TypeID's suffix is a UUIDv7 in the same base 32, so it starts with the same 48 bits of
-// time).
+// accepted form has one spelling, so that all ids sort in one byte order: a ULID in upper case, a
+// UUIDv7 in lower case, and `<prefix>_<ulid>` in lower case. KanthorQ's Go client and TypeID make
+// the last form. The suffix of a TypeID is a UUIDv7 in the same base 32, so it starts with the same
+// 48 bits of time.
 #pragma once
 
 #include <cstddef>
@@ -26,7 +26,7 @@ enum class EventIdFault {
   uuid_not_lower_case,
   uuid_not_version_7,
   prefixed_not_lower_case,
-  bad_prefix,  // of what ends in an underscore and a ULID
+  bad_prefix,  // before the underscore and the ULID
   unknown_form,
 };
 
@@ -42,9 +42,10 @@ constexpr bool has_any(std::string_view text, Wrong wrong) noexcept {
   return false;
 }
 
-// A prefix starts with a lower-case letter, goes on with such letters, digits and underscores, and
-// does not end in an underscore. No digit follows an underscore: ULIDs start with one, so all ids
-// of a prefix stand together, with no id of a longer prefix among them.
+// A prefix starts with a lower-case letter, goes on with lower-case letters, digits and
+// underscores, and does not end in an underscore. No digit follows an underscore, because ULIDs
+// start with a digit. So all ids of a prefix stand together, with no id of a longer prefix among
+// them.
 constexpr bool is_id_prefix(std::string_view prefix) noexcept {
   if (prefix.empty() || !is_lower(prefix.front()) || prefix.back() == '_') return false;
   for (std::size_t i = 1; i < prefix.size(); i++) {
@@ -88,8 +89,8 @@ constexpr bool is_event_id(std::string_view id) noexcept {
   return check_event_id(id).fault == EventIdFault::none;
 }
 
-// The part of a valid prefixed id up to and including the underscore before its ULID; empty for
-// the other forms.
+// The part of a valid prefixed id up to the underscore before its ULID, and that underscore. Empty
+// for the other forms.
 constexpr std::string_view event_id_prefix(std::string_view id) noexcept {
   const std::size_t underscore = id.rfind('_');
   return underscore == std::string_view::npos ? std::string_view{} : slice(id, 0, underscore + 1);

@@ -1,10 +1,10 @@
 // Making ids that strictly increase.
 //
 // Within one millisecond the random part of the last id counts up by one, as the ULID
-// specification's monotonic factory and RFC 9562 section 6.2 (method 2) have it. Where the clock
-// stands still or steps back the last id's millisecond is kept, and where the random part
-// overflows the next millisecond is borrowed, so an id is never refused and, up to the last
-// millisecond that an id can carry, never repeats.
+// specification's monotonic factory and RFC 9562 section 6.2 (method 2) have it. If the clock
+// stands still or steps back, the last id's millisecond is kept. If the random part overflows, the
+// next millisecond is borrowed. So an id is never refused and, up to the last millisecond that an
+// id can carry, never repeats.
 #pragma once
 
 #include <cstdint>
@@ -34,9 +34,9 @@ constexpr std::uint64_t low_bits(int count) noexcept {
   return count == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << count) - 1;
 }
 
-// Moves to the next id at `now`, milliseconds since the epoch. `random(&high, &low)` fills two
-// words with random bits; it is asked once a millisecond, and nothing has changed if it does not
-// return.
+// Moves to the next id at `now`, in milliseconds since the epoch. `random(&high, &low)` fills two
+// words with random bits. It is called at most once a millisecond. If it does not return, nothing
+// has changed.
 template <typename Random>
 constexpr void advance(IdGenerator& last, std::uint64_t now, RandomBits bits, Random random) {
   if (now > max_id_milliseconds) now = max_id_milliseconds;

@@ -26,7 +26,7 @@ struct NameVerdict {
   std::size_t at = 0;  // byte offset of the offending character
 };
 
-// A name is letters, digits and single inner underscores, 1 to 128 characters; its case is kept.
+// A name is letters, digits and single inner underscores, 1 to 128 characters. Its case is kept.
 constexpr NameVerdict check_name(std::string_view name) noexcept {
   if (name.empty()) return {NameFault::empty, 0};
   for (std::size_t i = 0; i < name.size(); i++) {
@@ -49,7 +49,7 @@ inline constexpr std::size_t max_identifier_bytes = 63;
 inline constexpr std::string_view stream_table_prefix = "kanthorq_stream_";
 inline constexpr std::string_view consumer_table_prefix = "kanthorq_consumer_";
 
-// A NUL-terminated identifier of its own.
+// An identifier, NUL-terminated, with its own memory.
 struct TableName {
   std::array<char, max_identifier_bytes + 1> bytes{};
   std::size_t size = 0;
@@ -61,8 +61,8 @@ struct TableName {
   constexpr std::string_view view() const noexcept { return {bytes.data(), size}; }
 };
 
-// FNV-1a, 64 bits: the same on every machine and in every version, which is what a name that is
-// written to disk and carried by dumps needs.
+// FNV-1a, 64 bits. It is the same on every machine and in every version, because the names that it
+// is part of are written to disk and carried by dumps.
 constexpr std::uint64_t stable_hash(std::string_view text) noexcept {
   std::uint64_t hash = 0xcbf29ce484222325u;
   for (char c : text) {
@@ -72,7 +72,7 @@ constexpr std::uint64_t stable_hash(std::string_view text) noexcept {
   return hash;
 }
 
-// The one name whose literal table is taken: kanthorq_stream_registry is the registry.
+// The one name whose literal table is something else: kanthorq_stream_registry is the registry.
 inline constexpr std::string_view taken_name = "registry";
 
 constexpr void append_shortened(TableName& to, std::string_view name, std::size_t room) noexcept {
@@ -84,11 +84,11 @@ constexpr void append_shortened(TableName& to, std::string_view name, std::size_
     to.bytes[to.size++] = "0123456789abcdef"[(hash >> (4 * digit)) & 15];
 }
 
-// The table of a stream called `name` (valid, as by check_name): `prefix` and the name where both
-// fit into an identifier, else the prefix, the head of the name, two underscores and the name's
-// hash in hexadecimal. No name has two underscores in a row, so a shortened table name is never the
-// literal one of another name. Two long names with the same head and the same hash would share a
-// table name; creating the second one is refused (see src/shape.cpp).
+// The table that belongs to a valid name: `prefix` and the name if both fit into an identifier,
+// else the prefix, the head of the name, two underscores and the name's hash in hexadecimal. No
+// name has two underscores in a row, so a shortened table name is never the literal one of another
+// name. Two long names with the same head and the same hash would share a table name. Creating the
+// second one is refused (stream/recognition.hpp).
 constexpr TableName table_name(std::string_view prefix, std::string_view name) noexcept {
   TableName table;
   table.append(prefix);
@@ -99,8 +99,8 @@ constexpr TableName table_name(std::string_view prefix, std::string_view name) n
   return table;
 }
 
-// An index or sequence of that table: as the table, two underscores and what it is. The underscores
-// keep it from being the table of another stream.
+// An index or sequence of that table: the table's name, two underscores and what it is. Because of
+// the underscores it is never the table of another stream.
 constexpr TableName part_name(std::string_view prefix, std::string_view name,
                               std::string_view part) noexcept {
   const std::size_t room = max_identifier_bytes - prefix.size() - 2 - part.size();

@@ -1,9 +1,9 @@
-// The positions that a lease covers, in as few bytes as possible: they are written once and once
+// The positions that a lease covers, in as few bytes as possible. They are written once, and once
 // more for each partial acknowledgement, so they decide what consuming costs in WAL.
 //
-// Ascending positions become runs: the distance from the end of the run before, then the length of
-// the run, both as base-128 numbers with the lowest seven bits first. A hundred events in a row
-// take three bytes or so, a hundred scattered ones two bytes each.
+// Ascending positions become runs. A run is its distance from the end of the run before, then its
+// length, both as base-128 numbers with the lowest seven bits first. A hundred events in a row take
+// about three bytes, a hundred scattered ones two bytes each.
 #pragma once
 
 #include <cstddef>
@@ -22,7 +22,8 @@ constexpr std::size_t encode_number(std::uint64_t number, unsigned char* bytes) 
   return size;
 }
 
-// `positions` are at least 1, strictly ascending. Returns how many bytes were written.
+// `positions` are at least 1 and strictly ascending. `bytes` has room for
+// max_encoded_positions_bytes(count). Returns how many bytes were written.
 constexpr std::size_t encode_positions(const std::int64_t* positions, std::size_t count,
                                        unsigned char* bytes) noexcept {
   std::size_t size = 0;
@@ -46,7 +47,7 @@ class PositionReader {
   constexpr PositionReader(const unsigned char* bytes, std::size_t size) noexcept
       : next_(bytes), end_(bytes + size) {}
 
-  // False at the end, and from where the bytes are no encoded positions.
+  // False at the end, and as soon as the bytes are no encoded positions.
   constexpr bool next(std::int64_t& position) noexcept {
     if (left_ == 0 && !next_run()) return false;
     left_--;
@@ -54,7 +55,7 @@ class PositionReader {
     return true;
   }
 
-  // Whether next() has come to such a place.
+  // Has next() come to bytes that are no encoded positions?
   constexpr bool is_damaged() const noexcept { return damaged_; }
 
  private:
@@ -93,8 +94,8 @@ class PositionReader {
   bool damaged_ = false;
 };
 
-// How many there are. More than `most` where there are more, and where the bytes are no encoded
-// positions: a few bytes can stand for any number, so nobody should count on.
+// How many there are. If there are more than `most`, or if the bytes are no encoded positions, the
+// answer is more than `most`. A few bytes can stand for any number, so counting stops there.
 constexpr std::size_t count_positions(const unsigned char* bytes, std::size_t size,
                                       std::size_t most) noexcept {
   PositionReader reader(bytes, size);

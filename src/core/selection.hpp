@@ -1,4 +1,4 @@
-// Which subjects a consumer is for: some include matches and no exclude does.
+// Which subjects a consumer selects: at least one include matches, and no exclude does.
 #pragma once
 
 #include <cstddef>

@@ -32,8 +32,8 @@ inline constexpr std::size_t uuid_length = 36;
 
 inline constexpr std::string_view crockford = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
-// What a character of Crockford's base 32 stands for, in either case; -1 for any other. The
-// alphabet's lenient readings (I and L for 1, O for 0) are no part of a ULID.
+// What a character of Crockford's base 32 stands for, in either case; -1 for any other character.
+// The alphabet's lenient readings (I and L for 1, O for 0) are no part of a ULID.
 constexpr int crockford_value(char c) noexcept {
   if (is_digit(c)) return c - '0';
   const char upper = is_lower(c) ? char(c - 'a' + 'A') : c;
@@ -42,8 +42,8 @@ constexpr int crockford_value(char c) noexcept {
   return -1;
 }
 
-// Reads 26 characters in any case. False where they are no ULID, the ones above `7ZZZ...`, whose
-// value needs more than 128 bits, included.
+// Reads 26 characters in any case. False if they are no ULID. What is above `7ZZZ...` is none,
+// because its value needs more than 128 bits.
 constexpr bool decode_ulid(std::string_view text, Bits128& bits) noexcept {
   if (text.size() != ulid_length || text[0] > '7') return false;
   Bits128 value;
@@ -77,7 +77,7 @@ constexpr bool is_uuid_hyphen(std::size_t at) noexcept {
   return at == 8 || at == 13 || at == 18 || at == 23;
 }
 
-// Reads the 8-4-4-4-12 form of any UUID, in any case.
+// Reads the 8-4-4-4-12 form of any UUID, in any case. False if it is none.
 constexpr bool decode_uuid(std::string_view text, Bits128& bits) noexcept {
   if (text.size() != uuid_length) return false;
   Bits128 value;

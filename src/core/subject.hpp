@@ -1,8 +1,8 @@
 // Subjects and subject filters.
 //
 // The form of a subject is the Event document's: "multiple alphanumeric and hyphenated strings,
-// separated by dots", where `order.`, `order.-` and `order..` are wrong. Filters follow NATS: a
-// token `*` stands for exactly one token, and a last token `>` for one or more.
+// separated by dots"; `order.`, `order.-` and `order..` are wrong. Filters follow NATS: a token `*`
+// stands for exactly one token, and a last token `>` for one or more.
 #pragma once
 
 #include <cstddef>
@@ -96,7 +96,7 @@ constexpr SubjectVerdict check_subject(std::string_view subject) noexcept {
   return check_tokens(subject, check_subject_token);
 }
 
-// A filter is as long as a subject at most: a longer one could match none.
+// A filter is at most as long as a subject: a longer one could match none.
 constexpr SubjectVerdict check_subject_filter(std::string_view filter) noexcept {
   return check_tokens(filter, check_filter_token);
 }
@@ -123,8 +123,8 @@ constexpr bool subject_matches(std::string_view subject, std::string_view filter
   return subject_tokens.at_end();
 }
 
-// What every subject that matches a valid filter starts with: the whole tokens before the first
-// wildcard and the dot behind them. A filter without a wildcard is its own head.
+// The start of every subject that matches a valid filter: the whole tokens before the first
+// wildcard, and the dot after them. A filter without a wildcard is its own head.
 constexpr std::string_view filter_head(std::string_view filter) noexcept {
   Tokens tokens(filter);
   std::string_view token;

@@ -1,7 +1,7 @@
-// What state an event is in for a consumer, and what moves it on.
+// The state of an event for a consumer, and what changes it.
 //
-// An event that was not delivered yet is available, one in a live lease is running, one that was
-// acknowledged is completed; these need no row. A row of kanthorq_consumer_<name> holds the rest.
+// An event that was not delivered yet is available. One in a live lease is running. One that was
+// acknowledged is completed. These need no row. A row of kanthorq_consumer_<name> holds the rest.
 #pragma once
 
 #include <cstddef>
@@ -28,8 +28,8 @@ constexpr bool parse_task_state(std::string_view name, TaskState& state) noexcep
   return false;
 }
 
-// Where an attempt leads that failed, by refusal or because its lease ran out: attempts made never
-// exceed `attempt_max`.
+// The state after an attempt that failed, because it was refused or its lease ran out. So attempts
+// made never exceed `attempt_max`.
 constexpr TaskState after_failure(int attempts_made, int attempt_max) noexcept {
   return attempts_made >= attempt_max ? TaskState::discarded : TaskState::retryable;
 }
