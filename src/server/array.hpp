@@ -9,7 +9,7 @@ namespace kanthorq {
 
 struct Elements {
   const char* argument;
-  bool given;  // false: the argument is null, and so is every element
+  bool given;  // if not, the argument is null, and so is every element
   int count;
   int first_subscript;
   Datum* values;
@@ -21,7 +21,7 @@ struct Elements {
     return is_null(i) ? NullableDatum{0, true} : NullableDatum{values[i], false};
   }
 
-  // By its subscript, which need not start at 1.
+  // Subscripts need not start at 1.
   ValueSource source(int i) const { return {argument, first_subscript + i, true}; }
 
   // Raises 22004 for a null element.
@@ -31,7 +31,7 @@ struct Elements {
   }
 };
 
-// The elements of an array argument, null allowed. Raises 22023 where it has several dimensions.
+// The elements of an array argument, which may be null. Raises 22023 if it has several dimensions.
 inline Elements optional_elements(FunctionCallInfo fcinfo, int argument, const char* name,
                                   Oid type) {
   Elements elements{name, false, 0, 1, nullptr, nullptr};
@@ -52,7 +52,7 @@ inline Elements optional_elements(FunctionCallInfo fcinfo, int argument, const c
   return elements;
 }
 
-// The same; raises 22004 where the argument is null.
+// The same, but raises 22004 if the argument is null.
 inline Elements required_elements(FunctionCallInfo fcinfo, int argument, const char* name,
                                   Oid type) {
   require_argument(fcinfo, argument, name);

@@ -27,8 +27,8 @@ inline std::string_view text_argument(FunctionCallInfo fcinfo, int argument) {
   return view_of(PG_GETARG_TEXT_PP(argument));
 }
 
-// The schema of the function being called, which is the extension's: everything of KanthorQ lives
-// in it, whatever it is called.
+// The schema of the function being called, which is the extension's. Everything of KanthorQ lives
+// in it, whatever its name is.
 inline Oid own_schema(FunctionCallInfo fcinfo) {
   return get_func_namespace(fcinfo->flinfo->fn_oid);
 }
@@ -37,7 +37,7 @@ inline constexpr int64 microseconds_from_1970_to_2000 =
     (int64{POSTGRES_EPOCH_JDATE} - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
 inline constexpr int64 milliseconds_from_1970_to_2000 = microseconds_from_1970_to_2000 / 1000;
 
-// Whole milliseconds since 1970, rounded down; `at` is finite.
+// Whole milliseconds since 1970, rounded down. `at` is finite.
 inline int64 epoch_milliseconds(TimestampTz at) {
   const int64 down = at >= 0 || at % 1000 == 0 ? at / 1000 : at / 1000 - 1;
   return down + milliseconds_from_1970_to_2000;

@@ -1,8 +1,8 @@
-// Errors. The core answers with codes; here they get their words, in one place, so that every
-// function words the same mistake the same way.
+// Errors. The core returns codes, and here they get their words, so that every function words the
+// same mistake the same way.
 //
-// Each error has an SQLSTATE, a primary message in the server's style, a detail with the offending
-// value (cut at 64 characters) and its place, and a hint where there is a next step.
+// Each error has an SQLSTATE, a primary message in the server's style, a detail with the wrong
+// value (cut at 64 characters) and its place, and a hint if there is something to do next.
 #pragma once
 
 #include "core/event_id.hpp"
@@ -19,7 +19,7 @@ struct ValueSource {
   bool in_array = false;
 };
 
-// At most the first 64 characters of a value, whole characters only, for messages.
+// The first 64 characters of a value, for messages. No character is cut in two.
 char* clipped(std::string_view value);
 
 // 22023, invalid_parameter_value.
@@ -43,28 +43,30 @@ char* clipped(std::string_view value);
 // 54000, program_limit_exceeded.
 [[noreturn]] void raise_event_too_large(Size bytes, Size limit, ValueSource source);
 
-// Raises 22004 where an argument that must have a value is null.
+// Raises 22004 if the argument is null.
 inline void require_argument(FunctionCallInfo fcinfo, int argument, const char* name) {
   if (PG_ARGISNULL(argument)) raise_null({name});
 }
 
-// Raises where the name, subject, filter or id is not valid.
+// Each raises 22023 if the name, subject, filter or id is not valid.
 void require_name(std::string_view name);
 void require_subject(std::string_view subject, ValueSource source);
 void require_filter(std::string_view filter);
-std::uint64_t require_event_id(std::string_view id, ValueSource source);  // the milliseconds inside
+
+// Returns the time inside the id, in milliseconds since 1970.
+std::uint64_t require_event_id(std::string_view id, ValueSource source);
 
 // 39P01, trigger_protocol_violated: `function` is for `users` only.
 [[noreturn]] void raise_trigger_protocol(const char* function, const char* users);
 
-// The trigger that fired; raises 39P01 where the function was called in another way.
+// The trigger that fired. Raises 39P01 if the function was called in another way.
 const TriggerData* require_trigger(FunctionCallInfo fcinfo, const char* function);
 
 // An argument of JSON that the metadata of events must contain. Raises 22004 for null, and 22023
 // for what is no object.
 Datum require_object(FunctionCallInfo fcinfo, int argument, const char* name);
 
-// An integer argument from 1 to `most`; raises 22004 and 22023.
+// The argument "size", from 1 to `most`. Raises 22004 for null, and 22023 for any other number.
 int required_size(FunctionCallInfo fcinfo, int argument, int most);
 
 }  // namespace kanthorq

@@ -9,7 +9,7 @@ static void forget(Datum, Oid relation) {
   for (KnowledgeBase* kind = all; kind; kind = kind->next_) kind->forget_(kind, relation);
 }
 
-void KnowledgeBase::remember_to_forget() {
+void KnowledgeBase::follow_changes() {
   if (!all) CacheRegisterRelcacheCallback(forget, Datum{0});
   next_ = all;
   all = this;

@@ -1,6 +1,6 @@
-// What this session has found out about relations, by their oid, kept until the server says that a
-// relation's definition may have changed: a relcache invalidation, which arrives at the latest when
-// the relation is locked for the next use.
+// What this session has found out about relations, by their oid. It is kept until the server says
+// that a relation's definition may have changed. That is a relcache invalidation, which arrives at
+// the latest when the relation is locked for the next use.
 #pragma once
 
 #include "server/pg.hpp"
@@ -14,8 +14,8 @@ class KnowledgeBase {
   using Forget = void (*)(KnowledgeBase* self, Oid relation);
   constexpr explicit KnowledgeBase(Forget forget) : forget_(forget) {}
 
-  // From now on `forget` is called for each relation that changed; invalid means all.
-  void remember_to_forget();
+  // From now on `forget` is called for each relation that changed. InvalidOid means all.
+  void follow_changes();
 
   Forget forget_;
   KnowledgeBase* next_ = nullptr;
@@ -24,20 +24,20 @@ class KnowledgeBase {
 // What every entry begins with.
 struct Known {
   Oid relation;
-  bool valid;    // the rest of the entry says what is so
-  bool changed;  // since finding out began
+  bool valid;    // the rest of the entry is true
+  bool changed;  // the relation has changed since finding out began
 };
 
-// Entries of one kind. Entry begins with a member `known` of type Known, then has what is known.
+// Entries of one kind. An Entry begins with a member `known` of type Known.
 template <typename Entry>
 class Knowledge : private KnowledgeBase {
  public:
   constexpr Knowledge() : KnowledgeBase(forget) {}
 
-  // The entry for the relation; where it is not valid, or `fits(entry)` says no, `find_out(entry)`
-  // fills in the rest and says whether it may be kept. The caller holds a lock on the relation that
-  // keeps out whatever would make the answer wrong; another change meanwhile only means that the
-  // next use looks again.
+  // The entry for the relation. If it is not valid, or if `fits(entry)` is false, `find_out(entry)`
+  // fills in the rest and returns whether it may be kept. The caller holds a lock on the relation
+  // that keeps out each change that would make the answer wrong. After any other change meanwhile
+  // the next use finds out anew.
   template <typename Fits, typename FindOut>
   const Entry& about(Relation relation, Fits fits, FindOut find_out) {
     if (!entries_) begin();
@@ -45,15 +45,15 @@ class Knowledge : private KnowledgeBase {
     bool found = false;
     auto* entry = static_cast<Entry*>(hash_search(entries_, &oid, HASH_ENTER, &found));
     if (found && entry->known.valid && fits(*entry)) return *entry;
-    entry->known.valid = false;  // and so it stays should finding out fail
+    entry->known.valid = false;  // and so it stays if finding out fails
     entry->known.changed = false;
     const bool keep = find_out(*entry);
     entry->known.valid = keep && !entry->known.changed;
     return *entry;
   }
 
-  // A change of this relation puts all entries in doubt.
-  void depends_on(Oid relation) { foundation_ = relation; }
+  // From now on a change of this relation puts all entries in doubt.
+  void depend_on(Oid relation) { foundation_ = relation; }
 
  private:
   static void doubt(Entry& entry) {
@@ -79,7 +79,7 @@ class Knowledge : private KnowledgeBase {
     control.keysize = sizeof(Oid);
     control.entrysize = sizeof(Entry);
     entries_ = hash_create("KanthorQ relations", 16, &control, HASH_ELEM | HASH_BLOBS);
-    remember_to_forget();
+    follow_changes();
   }
 
   HTAB* entries_ = nullptr;

@@ -6,9 +6,9 @@ namespace kanthorq {
 
 namespace {
 
-// An error leaves CurrentResourceOwner changed. That does no harm: whoever catches it ends the
-// transaction or a subtransaction, which sets it anew. The server's own sequences and large objects
-// do the same.
+// An error leaves CurrentResourceOwner changed. That does no harm: after it the transaction or a
+// subtransaction ends, which sets it anew. The server's own sequences and large objects do the
+// same.
 template <typename Body>
 auto as_transaction(Body body) {
   const ResourceOwner caller = CurrentResourceOwner;
@@ -28,11 +28,6 @@ bool try_lock_relation(Oid relation, LOCKMODE mode) {
 
 void unlock_relation(Oid relation, LOCKMODE mode) {
   as_transaction([&] { UnlockRelationOid(relation, mode); });
-}
-
-Relation open_locked(Oid table, LOCKMODE mode) {
-  lock_relation(table, mode);
-  return table_open(table, NoLock);
 }
 
 void lock_object(Oid table, Oid object, uint16 part, LOCKMODE mode) {

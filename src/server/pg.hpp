@@ -109,7 +109,7 @@ extern "C" {
 #if __has_include("varatt.h")
 #include "varatt.h"
 #endif
-// Of libpq/libpq.h, which takes the headers of GSSAPI where the server has that.
+// Of libpq/libpq.h, which needs the headers of GSSAPI if the server was built with that.
 extern bool pq_check_connection(void);
 }
 

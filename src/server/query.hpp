@@ -1,6 +1,6 @@
-// A query put together from text and numbered parameters, for functions that read: values are never
-// written into the text, identifiers are quoted by the caller, and operators are named with their
-// schema because the caller's search_path is in force.
+// A query put together from text and numbered parameters, for functions that read. Values are never
+// written into the text. The caller quotes identifiers, and names operators with their schema,
+// because the user's search_path is in force.
 #pragma once
 
 #include "server/pg.hpp"

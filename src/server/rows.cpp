@@ -20,7 +20,7 @@ Oid own_table_oid(Oid schema, const OwnTable& table) {
   return oid;
 }
 
-// The first one that is not of its type, -1 if each is. A column that was dropped has no type.
+// The first column that is not of its type, -1 if each is. A column that was dropped has no type.
 static int find_other_type(TupleDesc descriptor, const Oid* types, int count) {
   for (int i = 0; i < Min(count, descriptor->natts); i++)
     if (TupleDescAttr(descriptor, i)->atttypid != types[i]) return i;
@@ -39,8 +39,9 @@ void require_result_types(TupleDesc descriptor, const Oid* types, int count) {
 
 Relation open_own_table(Oid schema, const OwnTable& table, LOCKMODE lock) {
   const Oid oid = own_table_oid(schema, table);
-  // Readers give their lock back.
-  Relation opened = lock == AccessShareLock ? table_open(oid, lock) : open_locked(oid, lock);
+  const bool reads = lock == AccessShareLock;  // then the lock is given back at the end
+  if (!reads) lock_relation(oid, lock);
+  Relation opened = table_open(oid, reads ? lock : NoLock);
   TupleDesc descriptor = RelationGetDescr(opened);
   const int other = find_other_type(descriptor, table.types, table.columns);
   if (other >= 0) raise_other_type(psprintf("table \"%s\"", table.name), table.types, other);
@@ -66,9 +67,9 @@ void RowValues::set(AttrNumber column, NullableDatum value) {
   is_set_[column - 1] = true;
 }
 
-// What a column that this library does not know has in a new row. A default that is not a constant
-// is not evaluated: it may be anybody's code.
-static NullableDatum added_value(Relation table, int index) {
+// The value in a new row of a column that this library does not know. A default that is not a
+// constant is not evaluated: it may be anybody's code.
+static NullableDatum value_of_unknown_column(Relation table, int index) {
   Form_pg_attribute column = TupleDescAttr(RelationGetDescr(table), index);
   NullableDatum value{0, true};
   if (column->attisdropped) return value;
@@ -84,7 +85,7 @@ static NullableDatum added_value(Relation table, int index) {
 HeapTuple RowValues::new_row() const {
   for (int i = 0; i < RelationGetNumberOfAttributes(table_); i++) {
     if (is_set_[i]) continue;
-    const NullableDatum value = added_value(table_, i);
+    const NullableDatum value = value_of_unknown_column(table_, i);
     values_[i] = value.value;
     nulls_[i] = value.isnull;
   }
@@ -155,8 +156,8 @@ static bool has_member_elsewhere(MultiXactId holders) {
   return found;
 }
 
-// Others write into the header of a row while it is read; what belongs together is read under the
-// buffer's lock.
+// Others write into the header of a row while it is read. So what belongs together is read under
+// the buffer's lock.
 bool is_held_by_other(Relation table, HeapTuple row) {
   Buffer buffer = ReadBuffer(table, ItemPointerGetBlockNumber(&row->t_self));
   LockBuffer(buffer, BUFFER_LOCK_SHARE);

@@ -1,17 +1,17 @@
 // Rows of the tables that only the library writes.
 //
 // They are read and written like rows of a system catalog: without a query, by the primary key or
-// another index, always with the newest snapshot, whatever the isolation level of the caller, since
-// they say what is so now. Whoever changes a row holds the lock that its file names. That keeps our
-// own functions apart, and not a statement of somebody who may write into the table: rows that such
-// a statement may meet are locked first (lock_row), and what is to be done is decided after that.
+// another index. They are read with the newest snapshot, whatever the isolation level of the caller
+// is, because they say what is true now. A function that changes a row holds the lock that its file
+// names. That keeps our own functions apart, but not the statement of a user who may write into the
+// table. Rows that such a statement may change are locked first (lock_row), and read again.
 //
 // In the keys of a scan, a column is always the table's and not the index's.
 //
-// A session keeps the library that it has loaded while another updates the extension, and the
-// tables get columns that the old library does not know. So a row is formed with as many columns as
-// its table has. If columns are missing or of other types, the library and the tables do not fit,
-// and nothing is read or written (55000).
+// A session keeps the library that it has loaded while another session updates the extension. Then
+// the tables may get columns that the old library does not know. So a row is formed with as many
+// columns as its table has. If columns are missing or of other types, the library and the tables do
+// not fit, and nothing is read or written (55000).
 #pragma once
 
 #include "server/datum.hpp"
@@ -30,8 +30,9 @@ struct OwnTable {
 // Its oid. Raises 55000 if there is no such table.
 Oid own_table_oid(Oid schema, const OwnTable& table);
 
-// Opens it. AccessShareLock, of readers, is given back when it is closed; any other lock is kept as
-// lock.hpp says. Raises 55000 if it lacks a known column, or the column has another type.
+// Opens it. AccessShareLock, of readers, is given back when it is closed. Any other lock is kept,
+// as lock.hpp says. Raises 55000 if it lacks a column of `table`, or if the column has another
+// type.
 Relation open_own_table(Oid schema, const OwnTable& table, LOCKMODE lock);
 
 // Runs `body(table)` with the open table.
@@ -47,10 +48,10 @@ auto with_own_table(Oid schema, const OwnTable& table, LOCKMODE lock, Body body)
 // them, or fewer.
 void require_result_types(TupleDesc result, const Oid* types, int count);
 
-// The values of a new row, or the new values of one that is there. Columns that are not set, among
-// them those of a later version, stay as they are in a row that is there. A new row has in them
-// what ALTER TABLE gave to the rows that were there when it added the column: the default if that
-// is a constant, else null. Raises 55000 if such a column must not be null.
+// The values of a new row, or new values for a stored row. Columns that are not set, among them
+// those of a later version, stay as they are in a stored row. In a new row they have what ALTER
+// TABLE gave to stored rows when it added the column: the default if that is a constant, else null.
+// Raises 55000 if such a column must not be null.
 class RowValues {
  public:
   explicit RowValues(Relation table);
@@ -70,8 +71,8 @@ class RowValues {
 
 // Insert, change and delete a row, and make that visible to what this transaction does next. The
 // first two return the row as it is now. If another transaction is changing the row, they wait for
-// it, and go on with what is there then. If the row is gone then, nothing is deleted, and a change
-// raises 40001.
+// it, and go on with the row as it is then. If that has deleted the row, delete_row() does nothing,
+// and update_row() raises 40001.
 HeapTuple insert_row(Relation table, const RowValues& values);
 HeapTuple update_row(Relation table, HeapTuple row, const RowValues& values);
 void delete_row(Relation table, HeapTuple row);
@@ -80,16 +81,17 @@ void delete_row(Relation table, HeapTuple row);
 // false. Checks for interrupts, as for_newest_rows() does.
 template <typename Body>
 void for_rows(Relation table, Oid index, ScanKeyData* keys, int count, Body body) {
-  Relation by = index_open(index, AccessShareLock);
-  // Without a snapshot of ours the newest one is taken, as for catalogs; in parallel mode, too.
-  SysScanDesc scan = systable_beginscan_ordered(table, by, nullptr, count, keys);
+  Relation opened = index_open(index, AccessShareLock);
+  // Without a snapshot of ours the server takes the newest one, as for catalogs; in parallel mode,
+  // too.
+  SysScanDesc scan = systable_beginscan_ordered(table, opened, nullptr, count, keys);
   for (;;) {
     HeapTuple row = systable_getnext_ordered(scan, ForwardScanDirection);
     if (!HeapTupleIsValid(row) || !body(row)) break;
     CHECK_FOR_INTERRUPTS();
   }
   systable_endscan_ordered(scan);
-  index_close(by, AccessShareLock);
+  index_close(opened, AccessShareLock);
 }
 
 inline Datum row_value(Relation table, HeapTuple row, AttrNumber column) {
@@ -133,7 +135,8 @@ inline ScanKeyData compares_integer(AttrNumber column, StrategyNumber strategy, 
   return key;
 }
 
-// Starts the scan, or starts it again. The server wants the index's columns in the keys there.
+// Starts the scan, or starts it again. Turns the table's columns in the keys into the index's, as
+// the server wants them here.
 void rescan(IndexScanDesc scan, const ScanKeyData* keys, int count);
 
 // The second column of the index entry that the scan is at.
@@ -143,10 +146,10 @@ inline int32 second_column(IndexScanDesc scan) {
 }
 
 // Rows that change all the time. Old versions of them are removed as new ones come, unless a
-// transaction anywhere in the cluster, in another database, too, might still see them. Then there
-// are a version more for each change and an index entry more for every fifty, and a walk through
-// all of them would be longer each time. The newest has the highest address, as a rule, so it is
-// looked for from there, and older versions are passed.
+// transaction anywhere in the cluster, also in another database, might still see them. Then each
+// change adds a version, and every fifty changes add an index entry. A walk through all of them
+// would take longer each time. The newest version has the highest address, as a rule. So the search
+// starts there, and skips older versions.
 
 // A scan by `index` that starts at the highest address of the last key.
 struct NewestFirst {
@@ -158,32 +161,32 @@ struct NewestFirst {
 NewestFirst begin_newest_first(Relation table, Oid index, int count);
 void end_newest_first(const NewestFirst& rows);
 
-// A copy of the only row that the keys find by `index`, null where there is none.
+// A copy of the only row that the keys find by `index`, null if there is none.
 HeapTuple only_row(Relation table, Oid index, ScanKeyData* keys, int count);
 
-// Runs `body(row)` for each row with this `owner` in the first column of `index`, whose second and
-// last one is the integer column `second`; the greatest first, until it returns false.
+// `index` has two columns. Runs `body(row)` for each row that the key `owner` finds in the first
+// one, in descending order of the second one, the integer column `second`, until it returns false.
 template <typename Body>
 void for_newest_rows(Relation table, Oid index, ScanKeyData owner, AttrNumber second, Body body) {
-  constexpr int most_passed = 64;  // then a search costs less
+  constexpr int most_skipped = 64;  // a new search costs less than skipping more
   ScanKeyData keys[2] = {owner,
                          compares_integer(second, BTLessStrategyNumber, F_INT4LT, PG_INT32_MAX)};
   const NewestFirst rows = begin_newest_first(table, index, 2);
   rows.scan->xs_want_itup = true;
   rescan(rows.scan, keys, 2);
   int32 found = PG_INT32_MAX;
-  int passed = 0;
+  int skipped = 0;
   while (index_getnext_tid(rows.scan, BackwardScanDirection)) {
     CHECK_FOR_INTERRUPTS();
     const int32 number = second_column(rows.scan);
     if (number == found) {
-      if (++passed < most_passed) continue;
+      if (++skipped < most_skipped) continue;
       keys[1].sk_argument = Int32GetDatum(found);
       rescan(rows.scan, keys, 2);
-      passed = 0;
+      skipped = 0;
     } else if (index_fetch_heap(rows.scan, rows.slot)) {
       found = number;
-      passed = 0;
+      skipped = 0;
       bool should_free;
       if (!body(ExecFetchSlotHeapTuple(rows.slot, false, &should_free))) break;
     }
@@ -191,10 +194,15 @@ void for_newest_rows(Relation table, Oid index, ScanKeyData owner, AttrNumber se
   end_newest_first(rows);
 }
 
+// What to do about a row that another transaction holds.
+enum class IfLocked {
+  wait,
+  skip,
+  skip_changed,  // skip it also if it was changed since it was read
+};
+
 // Locks the newest version of a row that was read, to the end of the transaction, and returns a
-// copy of it; null where it is gone, or, with `skip`, where another transaction holds it. With
-// `skip_changed` the row is left alone, too, where it was changed since it was read.
-enum class IfLocked { wait, skip, skip_changed };
+// copy of it. Null if the row is gone, or if it was skipped.
 HeapTuple lock_row(Relation table, HeapTuple row, IfLocked if_locked = IfLocked::wait);
 
 // Is a row that was read locked or being changed by another transaction that is still open?

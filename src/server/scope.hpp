@@ -51,7 +51,7 @@ auto with_newest_snapshot(Body body) {
 }
 
 // Memory for what is needed for one row only, so that many rows take no more than one does. After
-// an error it goes with the memory that was current when it began.
+// an error it is freed with the memory context that was current when it was created.
 class RowMemory {
  public:
   RowMemory()
@@ -59,7 +59,7 @@ class RowMemory {
             AllocSetContextCreate(CurrentMemoryContext, "KanthorQ row", ALLOCSET_DEFAULT_SIZES)) {}
 
   // Runs `body` for a row. What it allocates is gone afterwards, so it returns numbers and the
-  // like. It must not use the same memory once more.
+  // like. It must not call during() of the same memory.
   template <typename Body>
   auto during(Body body) const {
     MemoryContext caller = MemoryContextSwitchTo(context_);

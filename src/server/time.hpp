@@ -17,8 +17,8 @@ inline int64 steady_ms() {
   return static_cast<int64>(INSTR_TIME_GET_MILLISEC(now));
 }
 
-// An interval argument in milliseconds, at least `least`; a month counts as 30 days. Raises 22023
-// for less, and for more than 100 years.
+// An interval argument in milliseconds. A month counts as 30 days. Raises 22023 for less than
+// `least` milliseconds, and for more than 100 years.
 int64 duration_argument(FunctionCallInfo fcinfo, int argument, const char* name, int64 least);
 
 }  // namespace kanthorq

@@ -18,7 +18,7 @@ void require_client() {
 
 }  // namespace
 
-// A call that did not wait is quicker than this, and saves the system calls.
+// A call that did not wait is quicker than a moment, and saves the system calls.
 void require_client_since(int64 started) {
   constexpr int64 moment_ms = 1;
   if (steady_ms() - started > moment_ms) require_client();
@@ -56,8 +56,8 @@ void Waiting::sleep(int64 due) {
     woken_ = false;
     pause();
   } else {
-    // It waits for the latch before it sees that it was signalled, and a lock that the look waited
-    // for may have taken the latch.
+    // The server's function waits for the latch before it sees that it was signalled. If the look
+    // waited for a lock, that may have reset the latch.
     SetLatch(MyLatch);
     woken_ = !ConditionVariableTimedSleep(variable_, left, wait_event());
   }
@@ -70,7 +70,7 @@ void Waiting::end() {
 void Waiting::pause() {
   constexpr int64 longest_pause_ms = 32;
   ConditionVariableCancelSleep();
-  // What was sent before the cancel must not cut the pause short.
+  // A signal that was sent before the cancel must not cut the pause short.
   const int64 until = Min(steady_ms() + pause_ms_, deadline_);
   for (int64 now = steady_ms(); now < until; now = steady_ms()) nap(until - now);
   pause_ms_ = Min(2 * pause_ms_, longest_pause_ms);

@@ -1,10 +1,11 @@
-// The shared memory is a fixed set of buckets, each a condition variable. Streams share one by
-// chance of their hash, which costs a look and does no harm. Nothing depends on being woken: who
-// waits looks again every second (wait.hpp), because a COMMIT PREPARED runs no callback of ours.
+// The shared memory is a fixed set of buckets, each a condition variable. Two streams whose hashes
+// share a bucket wake each other's waiters. That costs them a look and does no harm. Nothing
+// depends on being woken: a waiter looks again every second (waiting.hpp), because a COMMIT
+// PREPARED runs no callback of ours.
 //
-// A commit wakes in its transaction callback: by then it is visible to everybody and out of the
-// list of running transactions, so that a pull no longer counts it among the writers, and nothing
-// but its locks is still held. With nobody waiting it costs one spinlock a stream.
+// A commit wakes in its transaction callback. By then it is visible to everybody and no longer in
+// the list of running transactions, so a pull does not count it among the writers. It still holds
+// its locks. If nobody waits, it costs one spinlock a stream.
 
 #include "server/wake.hpp"
 
@@ -24,7 +25,7 @@ struct Wakes {
 // The name changes with the layout: after an upgrade the old library may still be in memory.
 constexpr const char* memory_name = "KanthorQ wakes 1";
 
-Wakes* wakes;  // once attached
+Wakes* wakes;  // null until this process has attached it
 
 shmem_request_hook_type previous_request_hook;
 shmem_startup_hook_type previous_startup_hook;
@@ -48,7 +49,8 @@ void attach_preloaded() {
   LWLockRelease(AddinShmemInitLock);
 }
 
-bool attached() {
+// False if there is no shared memory.
+bool attach() {
   if (!wakes) wakes = static_cast<Wakes*>(named_memory(memory_name, sizeof(Wakes), initialize));
   return wakes != nullptr;
 }
@@ -57,17 +59,17 @@ std::size_t bucket_of(std::string_view stream) {
   return (stable_hash(stream) ^ hash_bytes_uint32(MyDatabaseId)) % buckets;
 }
 
-// The buckets that this transaction will wake.
-struct Noted {
+// The buckets that the commit of this transaction wakes, a bit for each.
+struct BucketsToWake {
   bool any;
   std::uint64_t bits[buckets / 64];
 };
-Noted noted;
+BucketsToWake to_wake;
 
-void wake_noted() {
+void wake_buckets() {
   KANTHORQ_TEST_POINT("commit_done");
-  for (std::size_t word = 0; word < lengthof(noted.bits); word++)
-    for (std::uint64_t bits = noted.bits[word]; bits != 0; bits &= bits - 1) {
+  for (std::size_t word = 0; word < lengthof(to_wake.bits); word++)
+    for (std::uint64_t bits = to_wake.bits[word]; bits != 0; bits &= bits - 1) {
       const std::size_t bit = static_cast<std::size_t>(std::countr_zero(bits));
       ConditionVariableBroadcast(&wakes->buckets[64 * word + bit].cv);
     }
@@ -77,16 +79,16 @@ void wake_noted() {
 void at_end_of_transaction(XactEvent event, void*) {
   const bool ended =
       event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE;
-  if (!ended || !noted.any) return;
-  if (event == XACT_EVENT_COMMIT) wake_noted();
-  noted = {};
+  if (!ended || !to_wake.any) return;
+  if (event == XACT_EVENT_COMMIT) wake_buckets();
+  to_wake = {};
 }
 
 void follow_transactions() {
-  static bool followed;
-  if (followed) return;
+  static bool is_following;
+  if (is_following) return;
   RegisterXactCallback(at_end_of_transaction, nullptr);
-  followed = true;
+  is_following = true;
 }
 
 }  // namespace
@@ -100,15 +102,15 @@ void reserve_wake_memory() {
 }
 
 void wake_at_commit(std::string_view stream) {
-  if (!attached()) return;
+  if (!attach()) return;
   follow_transactions();
   const std::size_t bucket = bucket_of(stream);
-  noted.any = true;
-  noted.bits[bucket / 64] |= std::uint64_t{1} << (bucket % 64);
+  to_wake.any = true;
+  to_wake.bits[bucket / 64] |= std::uint64_t{1} << (bucket % 64);
 }
 
 ConditionVariable* wake_variable(std::string_view stream) {
-  return attached() ? &wakes->buckets[bucket_of(stream)].cv : nullptr;
+  return attach() ? &wakes->buckets[bucket_of(stream)].cv : nullptr;
 }
 
 }  // namespace kanthorq

@@ -12,9 +12,9 @@ namespace kanthorq {
 
 namespace {
 
-// A superuser owns every table as far as rights go, but must not adopt what somebody else prepared:
-// triggers and defaults on it would run with the rights of whoever publishes.
-void require_own(Relation table) {
+// A superuser has the rights of every table's owner, but must not adopt a table of somebody else.
+// Its triggers and defaults would run with the rights of each publisher.
+void require_owner(Relation table) {
   if (table->rd_rel->relowner == GetUserId()) return;
   ereport(ERROR,
           (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -24,7 +24,7 @@ void require_own(Relation table) {
            errhint("If it is a stream of that role, create the stream again as that role.")));
 }
 
-void undress(Oid relation, const char* table) {
+void drop_checks_and_triggers(Oid relation, const char* table) {
   for (const StreamCheck& check : stream_checks)
     if (OidIsValid(get_relation_constraint_oid(relation, check.name, true)))
       run_definition(psprintf("ALTER TABLE %s DROP CONSTRAINT %s", table, check.name));
@@ -33,17 +33,22 @@ void undress(Oid relation, const char* table) {
       run_definition(psprintf("DROP TRIGGER %s ON %s", trigger, table));
 }
 
+// Raises 42501, and takes no lock, if the caller does not own the table.
+Oid lock_own_table(Oid schema, std::string_view name) {
+  const TableName table = table_name(stream_table_prefix, name);
+  const Oid oid = RangeVarGetRelidExtended(
+      makeRangeVar(get_namespace_name(schema), cstring_of(table.view()), -1), AccessExclusiveLock,
+      0, RangeVarCallbackOwnsRelation, nullptr);
+  lock_relation(oid, AccessExclusiveLock);
+  return oid;
+}
+
 }  // namespace
 
 void adopt_stream_table(Oid schema, std::string_view name, bool subject_index) {
-  const TableName mapped = table_name(stream_table_prefix, name);
-  const Oid oid = RangeVarGetRelidExtended(
-      makeRangeVar(get_namespace_name(schema), cstring_of(mapped.view()), -1), AccessExclusiveLock,
-      0, RangeVarCallbackOwnsRelation, nullptr);
-  lock_relation(oid, AccessExclusiveLock);
-
+  const Oid oid = lock_own_table(schema, name);
   Relation table = relation_open(oid, NoLock);
-  require_own(table);
+  require_owner(table);
   require_stream_table(table, schema, name);
   const char* difference = stream_definition_difference(table);
   if (difference) raise_not_stream_table(table, difference);
@@ -52,10 +57,10 @@ void adopt_stream_table(Oid schema, std::string_view name, bool subject_index) {
   relation_close(table, NoLock);  // the definitions below refuse a table that is open
 
   with_spi([&] {
-    undress(oid, quoted);
+    drop_checks_and_triggers(oid, quoted);
     KANTHORQ_TEST_POINT("stream_adopt_undressed");
     if (lacks_subject_index) create_subject_index(name, quoted);
-    dress_stream_table(schema, name, quoted);
+    complete_stream_table(schema, name, quoted);
   });
 }
 

@@ -2,9 +2,10 @@
 
 namespace kanthorq {
 
-// Citus has its metadata in pg_catalog, where nobody but a superuser puts anything. Sessions
-// learn of a change there as of any other change of the table, so the answer may be kept as others.
-bool is_known_to_citus(Oid table) {
+// Citus has its metadata in pg_catalog, where only superusers create tables. A change there
+// invalidates the relcache like any other change of the table, so the answer may be kept
+// (known.hpp).
+bool is_managed_by_citus(Oid table) {
   const Oid catalog = get_relname_relid("pg_dist_partition", PG_CATALOG_NAMESPACE);
   if (!OidIsValid(catalog) || get_rel_relkind(catalog) != RELKIND_RELATION) return false;
   const AttrNumber column = get_attnum(catalog, "logicalrelid");

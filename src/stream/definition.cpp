@@ -23,23 +23,16 @@ char* column_definitions() {
   return sql.data;
 }
 
-// An index or the sequence of the stream's table, by what it is.
-const char* part(std::string_view name, const char* what) {
+// The name of an index or the sequence of the stream's table, quoted. `what` says which.
+const char* quoted_part(std::string_view name, const char* what) {
   return quote_identifier(cstring_of(part_name(stream_table_prefix, name, what).view()));
 }
 
-}  // namespace
+// Calls of our functions have arguments of exactly their types, below and in every query. The
+// columns are varchar. If somebody put an overload on varchar into the schema, it would match
+// better.
 
-char* quoted_table_name(Relation table) {
-  return quote_qualified_identifier(get_namespace_name(RelationGetNamespace(table)),
-                                    RelationGetRelationName(table));
-}
-
-// Puts the defaults, checks and triggers on a table that has none of them. Calls of our functions
-// have arguments of exactly their types, here and in every query: the columns are varchar, and an
-// overload on varchar that somebody else put into the schema would be the better match.
-void dress_stream_table(Oid schema, std::string_view name, const char* table) {
-  const char* own = quoted_schema(schema);
+void set_defaults(const char* table, const char* own, std::string_view name) {
   run_definition(
       psprintf("ALTER TABLE %s"
                " ALTER id SET DEFAULT %s.kanthorq_ulid(),"
@@ -48,6 +41,9 @@ void dress_stream_table(Oid schema, std::string_view name, const char* table) {
                " EXTRACT(EPOCH FROM CURRENT_TIMESTAMP) OPERATOR(pg_catalog.*) 1000,"
                " ALTER txid SET DEFAULT %s.kanthorq_txid(%s::pg_catalog.text)",
                table, own, own, quote_literal_cstr(cstring_of(name))));
+}
+
+void add_checks(const char* table, const char* own) {
   for (const StreamCheck& check : stream_checks) {
     const char* column = column_definition(check.column).name;
     const char* condition =
@@ -57,6 +53,9 @@ void dress_stream_table(Oid schema, std::string_view name, const char* table) {
     run_definition(
         psprintf("ALTER TABLE %s ADD CONSTRAINT %s CHECK (%s)", table, check.name, condition));
   }
+}
+
+void create_triggers(const char* table, const char* own) {
   run_definition(
       psprintf("CREATE TRIGGER %s BEFORE INSERT ON %s"
                " FOR EACH STATEMENT EXECUTE FUNCTION %s.kanthorq_stream_writer()",
@@ -71,6 +70,9 @@ void dress_stream_table(Oid schema, std::string_view name, const char* table) {
       psprintf("CREATE TRIGGER %s BEFORE UPDATE OR DELETE ON %s"
                " FOR EACH ROW EXECUTE FUNCTION %s.kanthorq_stream_append_only()",
                row_trigger, table, own));
+}
+
+void add_comment(const char* table, std::string_view name) {
   run_definition(
       psprintf("COMMENT ON TABLE %s IS %s", table,
                quote_literal_cstr(psprintf("KanthorQ stream \"%s\": append-only; events are added "
@@ -78,23 +80,38 @@ void dress_stream_table(Oid schema, std::string_view name, const char* table) {
                                            cstring_of(name)))));
 }
 
+}  // namespace
+
+char* quoted_table_name(Relation table) {
+  return quote_qualified_identifier(get_namespace_name(RelationGetNamespace(table)),
+                                    RelationGetRelationName(table));
+}
+
+void complete_stream_table(Oid schema, std::string_view name, const char* table) {
+  const char* own = quoted_schema(schema);
+  set_defaults(table, own, name);
+  add_checks(table, own);
+  create_triggers(table, own);
+  add_comment(table, name);
+}
+
 void create_subject_index(std::string_view name, const char* table) {
   run_definition(
-      psprintf("CREATE INDEX %s ON %s (subject, id)", part(name, "subject_id_idx"), table));
+      psprintf("CREATE INDEX %s ON %s (subject, id)", quoted_part(name, "subject_id_idx"), table));
 }
 
 void create_stream_table(Oid schema, std::string_view name, bool subject_index) {
   with_spi([&] {
     const char* table = qualified_name(schema, table_name(stream_table_prefix, name).view());
-    run_definition(
-        psprintf("CREATE TABLE %s (%s GENERATED ALWAYS AS IDENTITY (SEQUENCE NAME %s.%s),"
-                 " CONSTRAINT %s PRIMARY KEY (id), CONSTRAINT %s UNIQUE (position)) USING heap",
-                 table, column_definitions(), quoted_schema(schema), part(name, "position_seq"),
-                 part(name, "pkey"), part(name, "position_key")));
+    run_definition(psprintf(
+        "CREATE TABLE %s (%s GENERATED ALWAYS AS IDENTITY (SEQUENCE NAME %s.%s),"
+        " CONSTRAINT %s PRIMARY KEY (id), CONSTRAINT %s UNIQUE (position)) USING heap",
+        table, column_definitions(), quoted_schema(schema), quoted_part(name, "position_seq"),
+        quoted_part(name, "pkey"), quoted_part(name, "position_key")));
     KANTHORQ_TEST_POINT("stream_create_table");
     if (subject_index) create_subject_index(name, table);
     KANTHORQ_TEST_POINT("stream_create_index");
-    dress_stream_table(schema, name, table);
+    complete_stream_table(schema, name, table);
   });
 }
 

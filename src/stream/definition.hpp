@@ -1,5 +1,5 @@
-// What a stream's table is: the one place that knows its columns, defaults, checks, triggers and
-// indexes, and makes them. recognition.hpp compares a table with this.
+// What a stream's table is. Its columns, defaults, checks, triggers and indexes are listed and
+// created here, and recognition.hpp compares a table with this.
 #pragma once
 
 #include "core/event_id.hpp"
@@ -16,7 +16,7 @@ enum StreamColumn : AttrNumber {
   body_column,
   metadata_column,
   created_at_column,
-  txid_column,  // must stand before position: a transaction has an id before it has a position
+  txid_column,  // stands before position: a transaction gets its id before it takes a position
   position_column,
 };
 inline constexpr int event_columns = created_at_column;
@@ -47,7 +47,7 @@ constexpr const StreamColumnDefinition& column_definition(StreamColumn column) {
   return stream_column_definitions[column - 1];
 }
 
-// The type that functions return for a column: where it is a varchar, they return text.
+// The type that functions return for a column: text for a varchar.
 constexpr Oid shown_type(StreamColumn column) {
   const Oid type = column_definition(column).type;
   return type == VARCHAROID ? TEXTOID : type;
@@ -58,12 +58,12 @@ inline constexpr StreamColumn event_column_numbers[] = {id_column, subject_colum
                                                         metadata_column, created_at_column};
 static_assert(lengthof(event_column_numbers) == event_columns);
 
-// The checks, by the column that each is about. Their names are what a client sees when a plain
-// INSERT breaks one.
+// The checks, each with the column that it is about. A client sees their names if a plain INSERT
+// breaks one.
 struct StreamCheck {
   const char* name;
   StreamColumn column;
-  const char* function;  // of KanthorQ; null: the check of metadata, which is the server's own
+  const char* function;  // ours; null for metadata, which a function of the server checks
 };
 
 inline constexpr StreamCheck stream_checks[] = {
@@ -72,16 +72,16 @@ inline constexpr StreamCheck stream_checks[] = {
     {"kanthorq_metadata_is_object", metadata_column, nullptr},
 };
 
-// The first trigger, which makes who inserts a publisher (txid.cpp), and the second one, which
-// refuses changes, fire for statements on the table itself, in every replication role. The third
-// one is for rows that a statement on a parent table changes; it leaves the rows alone that logical
-// replication removes, as the publisher's trim did there.
+// The first trigger makes the inserting transaction a writer (txid.cpp). The second one refuses
+// changes. Both fire for statements on the table itself, in every replication role. The third one
+// refuses changes of rows by a statement on a parent table. It does not fire for rows that logical
+// replication removes, because a trim has removed them on the other server.
 inline constexpr const char* writer_trigger = "kanthorq_writer";
 inline constexpr const char* statement_trigger = "kanthorq_append_only";
 inline constexpr const char* row_trigger = "kanthorq_append_only_row";
 inline constexpr const char* stream_triggers[] = {writer_trigger, statement_trigger, row_trigger};
 
-// The function that the first one calls.
+// The function that the first trigger calls.
 inline constexpr const char* writer_function = "kanthorq_stream_writer";
 
 // The table's name, quoted and with its schema, for SQL text.
@@ -91,9 +91,11 @@ char* quoted_table_name(Relation table);
 // the name, the privilege and that there is no such relation.
 void create_stream_table(Oid schema, std::string_view name, bool subject_index);
 
-// Within with_spi(), for the table with this quoted name: puts the defaults, checks and triggers of
-// the stream `name` on a table that has none of them; creates the index on subject and id.
-void dress_stream_table(Oid schema, std::string_view name, const char* table);
+// Gives the table of the stream `name` its defaults, checks, triggers and comment. It has none of
+// them yet. `table` is its quoted name. To be called within with_spi().
+void complete_stream_table(Oid schema, std::string_view name, const char* table);
+
+// Creates the index on subject and id. The same holds here.
 void create_subject_index(std::string_view name, const char* table);
 
 }  // namespace kanthorq

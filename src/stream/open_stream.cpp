@@ -1,5 +1,5 @@
-// What is known about each stream's table is kept for the session (known.hpp), so that a single
-// publish looks up one name in the server's cache and one entry here.
+// What the session finds out about each stream's table is kept (known.hpp). So a single publish
+// looks up one name in the server's cache and one entry here.
 
 #include "stream/open_stream.hpp"
 
@@ -20,7 +20,7 @@ namespace {
 
 struct KnownTable {
   Known known;
-  bool intact;  // registered with this very table, and it is a stream's
+  bool intact;  // this very table is registered, and it is a stream's
   bool plain;
   Oid position_sequence;
   Oid position_index;
@@ -30,22 +30,22 @@ struct KnownTable {
 
 constinit Knowledge<KnownTable> known_tables;
 
-// Not so for a table that was renamed, say.
+// For example, it is not so after the table was renamed.
 bool is_for(const KnownTable& table, std::string_view name) {
   return std::string_view(table.name, table.name_size) == name;
 }
 
 // Nothing that matters to a publisher changes meanwhile, because its lock on the table keeps such
-// definitions out. True where the answer may be kept: what is not registered may be the next
-// moment, without a change of the table.
+// changes out. Returns whether the answer may be kept: a table that is not registered may be so the
+// next moment, without a change of the table.
 bool find_out(KnownTable& table, Relation relation, Oid schema, std::string_view name) {
   table.name_size = static_cast<std::uint8_t>(name.size());
   memcpy(table.name, name.data(), name.size());
-  known_tables.depends_on(registry_oid(schema));
+  known_tables.depend_on(registry_oid(schema));
   const Oid oid = RelationGetRelid(relation);
   table.intact = is_registered(schema, name) &&
                  registered_table(schema, Kind::stream, name).table == oid &&
-                 !stream_table_difference(relation, schema, name) && !is_known_to_citus(oid);
+                 !stream_table_difference(relation, schema, name) && !is_managed_by_citus(oid);
   table.plain = false;
   if (table.intact) {
     table.position_sequence = identity_sequence(relation, position_column);
@@ -72,35 +72,38 @@ const KnownTable& knowledge_of(Relation relation, Oid schema, std::string_view n
            errhint("Make it an ordinary table again with undistribute_table().")));
 }
 
+// Finds out why there is no such stream to open.
+[[noreturn]] void raise_not_open(Oid schema, std::string_view name) {
+  if (!is_registered(schema, name)) raise_no_such_stream(schema, name);
+  const TableName expected = table_name(stream_table_prefix, name);
+  const Oid oid = get_relname_relid(expected.c_str(), schema);
+  Relation table = OidIsValid(oid) ? try_relation_open(oid, AccessShareLock) : nullptr;
+  if (!table) raise_no_stream_table(name, expected.c_str());
+  require_stream_table(table, schema, name);
+  if (is_managed_by_citus(oid)) raise_distributed(name);
+  raise_not_registered_table(table, "stream", name);
+}
+
 }  // namespace
 
 bool try_open_stream(Oid schema, std::string_view name, LOCKMODE lock, OpenStream& stream) {
-  TableName mapped = table_name(stream_table_prefix, name);
-  RangeVar* range = makeRangeVar(get_namespace_name(schema), mapped.bytes.data(), -1);
+  TableName expected = table_name(stream_table_prefix, name);
+  RangeVar* range = makeRangeVar(get_namespace_name(schema), expected.bytes.data(), -1);
   const Oid oid = RangeVarGetRelid(range, lock, true);
   if (!OidIsValid(oid)) return false;
-  Relation table = relation_open(oid, NoLock);  // whatever has the name
+  Relation table = relation_open(oid, NoLock);  // it may be no table at all
   const KnownTable& known = knowledge_of(table, schema, name);
   stream = {table, known.plain, known.position_sequence, known.position_index};
-  if (!known.intact) relation_close(table, lock);  // whoever only looks keeps no lock on it
+  if (!known.intact) relation_close(table, lock);  // gives the lock back
   return known.intact;
 }
 
 OpenStream open_stream(Oid schema, std::string_view name, LOCKMODE lock) {
   require_name(name);
   OpenStream stream;
-  if (try_open_stream(schema, name, lock, stream)) {
-    lock_relation(RelationGetRelid(stream.table), lock);
-    return stream;
-  }
-  if (!is_registered(schema, name)) raise_no_such_stream(schema, name);
-  const TableName mapped = table_name(stream_table_prefix, name);
-  const Oid oid = get_relname_relid(mapped.c_str(), schema);
-  Relation other = OidIsValid(oid) ? try_relation_open(oid, AccessShareLock) : nullptr;
-  if (!other) raise_no_stream_table(name, mapped.c_str());
-  require_stream_table(other, schema, name);
-  if (is_known_to_citus(oid)) raise_distributed(name);
-  raise_not_registered_table(other, "stream", name);
+  if (!try_open_stream(schema, name, lock, stream)) raise_not_open(schema, name);
+  lock_relation(RelationGetRelid(stream.table), lock);
+  return stream;
 }
 
 }  // namespace kanthorq

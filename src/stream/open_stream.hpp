@@ -8,18 +8,19 @@ namespace kanthorq {
 
 struct OpenStream {
   Relation table;
-  bool plain;  // events may be inserted directly, as far as the table is concerned
+  bool plain;  // nothing on the table keeps events from being inserted directly
   Oid position_sequence;
   Oid position_index;
 };
 
 // Opens the table of the stream `name` with `lock`, which is kept to the end of the transaction.
-// Raises 22023 for what is no name, 42704 where there is no such stream, 42710 where what has its
-// table's name is not its table, and 42501 without USAGE on the schema. Privileges on the table are
-// the caller's to check.
+// Raises 22023 for an invalid name, 42704 if there is no such stream or no table of its own, 42710
+// if another table has its table's name, 55000 if Citus manages the table, and 42501 without USAGE
+// on the schema. The caller checks the privileges on the table.
 OpenStream open_stream(Oid schema, std::string_view name, LOCKMODE lock);
 
-// The same, but false, with nothing open, where there is no such stream or no table of its own.
+// The same, but returns false, with nothing open, if there is no such stream or no table of its
+// own. If it returns true, the lock belongs to the current resource owner.
 bool try_open_stream(Oid schema, std::string_view name, LOCKMODE lock, OpenStream& stream);
 
 // Runs `body(stream)` with the open stream.

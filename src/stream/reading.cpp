@@ -5,7 +5,7 @@
 
 namespace kanthorq {
 
-// Positions must be handed out one by one and in order, be there once, and be found by index.
+// Positions must be unique, be found by index, and be handed out one by one and in order.
 bool is_consumable(const OpenStream& stream) {
   return OidIsValid(stream.position_index) && hands_out_in_order(stream.position_sequence);
 }

@@ -1,5 +1,5 @@
 // Reading a stream: whether its rows can and may be read directly, and the rows one by one, in the
-// order of their positions or by their ids. All who read rows without a query read them here.
+// order of their positions or by their ids. Nobody else reads a stream's rows without a query.
 #pragma once
 
 #include "server/datum.hpp"
@@ -11,17 +11,17 @@
 
 namespace kanthorq {
 
-// Raises 42501 without SELECT on the stream's table, or where row security is in force there for
-// the current user: rows are read directly, and it must not be bypassed.
+// Raises 42501 without SELECT on the stream's table, or if row security is in force there for the
+// current user. Rows are read directly, and that must not bypass it.
 void require_readable(const OpenStream& stream);
 
-// Could delivery be exact, or was the column position altered?
+// Can delivery be exact? Not if the column position was altered.
 bool is_consumable(const OpenStream& stream);
 
-// Raises 55000 where it was altered.
+// Raises 55000 if it can't.
 void require_consumable(const OpenStream& stream);
 
-// A row as it stands in a slot; valid until the next one is read.
+// A row in a slot. It is valid until the next one is read.
 struct StreamRow {
   TupleTableSlot* slot;
 
@@ -42,15 +42,15 @@ template <typename Body>
 void for_indexed_rows(const OpenStream& stream, Oid index, Snapshot snapshot,
                       const ScanKeyData* keys, int count, Body body,
                       ScanDirection direction = ForwardScanDirection) {
-  Relation by = index_open(index, AccessShareLock);
+  Relation opened = index_open(index, AccessShareLock);
   TupleTableSlot* slot = table_slot_create(stream.table, nullptr);
-  IndexScanDesc scan = begin_index_scan(stream.table, by, snapshot, count);
+  IndexScanDesc scan = begin_index_scan(stream.table, opened, snapshot, count);
   rescan(scan, keys, count);
   while (index_getnext_slot(scan, direction, slot))
     if (!body(StreamRow{slot})) break;
   index_endscan(scan);
   ExecDropSingleTupleTableSlot(slot);
-  index_close(by, AccessShareLock);
+  index_close(opened, AccessShareLock);
 }
 
 // Runs `body(row)` for the rows with after < position <= upto until it returns false.

@@ -25,33 +25,36 @@ bool is_on_subject_and_id(Form_pg_index index) {
          index->indkey.values[1] == id_column;
 }
 
-// The columns of a stream by number, name and type; more may follow. Everything that reads a stream
-// relies on it.
-const char* kind_difference(Relation table) {
+const char* column_difference(TupleDesc descriptor, int index) {
+  const StreamColumnDefinition& wanted = stream_column_definitions[index];
+  if (index >= descriptor->natts || TupleDescAttr(descriptor, index)->attisdropped ||
+      strcmp(NameStr(TupleDescAttr(descriptor, index)->attname), wanted.name) != 0)
+    return psprintf("Its column %d is not \"%s\".", index + 1, wanted.name);
+  Form_pg_attribute column = TupleDescAttr(descriptor, index);
+  if (column->atttypid != wanted.type || column->attcollation != wanted.collation)
+    return psprintf("Its column \"%s\" is not of the type %s.", wanted.name, wanted.definition);
+  if (column->attgenerated != '\0') return psprintf("Its column \"%s\" is generated.", wanted.name);
+  if (!is_never_null(descriptor, index))
+    return psprintf("Its column \"%s\" may be null.", wanted.name);
+  return nullptr;
+}
+
+// An ordinary table has the columns of a stream, by number, name and type. More columns may follow.
+// Everything that reads a stream relies on this.
+const char* columns_difference(Relation table) {
   if (table->rd_rel->relkind != RELKIND_RELATION) return "It is not an ordinary table.";
-  TupleDesc descriptor = RelationGetDescr(table);
   for (int i = 0; i < stream_columns; i++) {
-    const StreamColumnDefinition& wanted = stream_column_definitions[i];
-    if (i >= descriptor->natts || TupleDescAttr(descriptor, i)->attisdropped ||
-        strcmp(NameStr(TupleDescAttr(descriptor, i)->attname), wanted.name) != 0)
-      return psprintf("Its column %d is not \"%s\".", i + 1, wanted.name);
-    Form_pg_attribute found = TupleDescAttr(descriptor, i);
-    if (found->atttypid != wanted.type || found->attcollation != wanted.collation)
-      return psprintf("Its column \"%s\" is not of the type %s.", wanted.name, wanted.definition);
-    if (found->attgenerated != '\0')
-      return psprintf("Its column \"%s\" is generated.", wanted.name);
-    if (!is_never_null(descriptor, i))
-      return psprintf("Its column \"%s\" may be null.", wanted.name);
+    const char* difference = column_difference(RelationGetDescr(table), i);
+    if (difference) return difference;
   }
   return nullptr;
 }
 
-// And as they were defined.
-const char* definition_difference(TupleDesc descriptor) {
+// The columns also have the greatest lengths, and the identity, with which they were created.
+const char* modifiers_difference(TupleDesc descriptor) {
   for (int i = 0; i < stream_columns; i++) {
     const StreamColumnDefinition& wanted = stream_column_definitions[i];
-    Form_pg_attribute found = TupleDescAttr(descriptor, i);
-    if (found->atttypmod != wanted.typmod)
+    if (TupleDescAttr(descriptor, i)->atttypmod != wanted.typmod)
       return psprintf("Its column \"%s\" is not of the type %s.", wanted.name, wanted.definition);
   }
   if (TupleDescAttr(descriptor, position_column - 1)->attidentity != ATTRIBUTE_IDENTITY_ALWAYS)
@@ -65,12 +68,12 @@ Oid own_function(Oid schema, const char* name, Oid argument) {
                          PointerGetDatum(arguments), ObjectIdGetDatum(schema));
 }
 
-Node* without_relabel(Node* node) {
+Node* strip_relabel(Node* node) {
   return IsA(node, RelabelType) ? reinterpret_cast<Node*>(castNode(RelabelType, node)->arg) : node;
 }
 
 bool is_column(Node* node, AttrNumber column) {
-  Node* inner = without_relabel(node);
+  Node* inner = strip_relabel(node);
   return IsA(inner, Var) && castNode(Var, inner)->varattno == column;
 }
 
@@ -100,29 +103,31 @@ bool is_object_check(Node* node) {
          is_text_constant(constant) && constant_text(constant) == "object";
 }
 
-bool is_own_check(const StreamCheck& check, Oid schema, const ConstrCheck& found) {
-  if (strcmp(found.ccname, check.name) != 0) return false;
-  Node* condition = static_cast<Node*>(stringToNode(found.ccbin));
+bool is_check(const ConstrCheck& constraint, const StreamCheck& check, Oid schema) {
+  if (strcmp(constraint.ccname, check.name) != 0) return false;
+  Node* condition = static_cast<Node*>(stringToNode(constraint.ccbin));
   return check.function
              ? is_call_on_column(condition, own_function(schema, check.function, TEXTOID),
                                  check.column)
              : is_object_check(condition);
 }
 
-// Exactly the three checks that the publishing functions make themselves.
-bool has_own_checks_only(Relation table, Oid schema) {
+bool has_check(const TupleConstr& constraints, const StreamCheck& check, Oid schema) {
+  for (int i = 0; i < constraints.num_check; i++)
+    if (is_check(constraints.check[i], check, schema)) return true;
+  return false;
+}
+
+// Has it exactly the three checks that the publishing functions make themselves?
+bool has_stream_checks_only(Relation table, Oid schema) {
   const TupleConstr* constraints = RelationGetDescr(table)->constr;
   if (!constraints || constraints->num_check != lengthof(stream_checks)) return false;
-  for (const StreamCheck& check : stream_checks) {
-    bool found = false;
-    for (int i = 0; i < constraints->num_check; i++)
-      found = found || is_own_check(check, schema, constraints->check[i]);
-    if (!found) return false;
-  }
+  for (const StreamCheck& check : stream_checks)
+    if (!has_check(*constraints, check, schema)) return false;
   return true;
 }
 
-// The stream that the default of txid names; empty where the default is not kanthorq_txid().
+// The stream that the default of txid names; empty if the default is not kanthorq_txid().
 std::string_view stream_in_default(Relation table, Oid schema) {
   if (!TupleDescAttr(RelationGetDescr(table), txid_column - 1)->atthasdef) return {};
   Node* expression = build_column_default(table, txid_column);
@@ -133,12 +138,16 @@ std::string_view stream_in_default(Relation table, Oid schema) {
   return is_text_constant(argument) ? constant_text(argument) : std::string_view{};
 }
 
-// Those of the owner: what ours does, a direct insertion does itself.
-bool has_other_insert_triggers(const TriggerDesc* on, Oid schema) {
-  if (!on) return false;
+// Has it triggers of its owner for INSERT? What our own trigger does, a direct insertion does
+// itself.
+bool has_other_insert_triggers(Relation table, Oid schema) {
+  const TriggerDesc* triggers = table->trigdesc;
+  if (!triggers) return false;
   const Oid writer = own_function(schema, writer_function, InvalidOid);
-  for (int i = 0; i < on->numtriggers; i++)
-    if (TRIGGER_FOR_INSERT(on->triggers[i].tgtype) && on->triggers[i].tgfoid != writer) return true;
+  for (int i = 0; i < triggers->numtriggers; i++) {
+    const Trigger& trigger = triggers->triggers[i];
+    if (TRIGGER_FOR_INSERT(trigger.tgtype) && trigger.tgfoid != writer) return true;
+  }
   return false;
 }
 
@@ -155,12 +164,12 @@ bool hands_out_in_order(Oid sequence) {
 }
 
 const char* stream_definition_difference(Relation table) {
-  const char* difference = kind_difference(table);
+  const char* difference = columns_difference(table);
   if (difference) return difference;
   if (table->rd_rel->relpersistence != RELPERSISTENCE_PERMANENT) return "It is not permanent.";
   if (table->rd_rel->relispartition) return "It is a partition.";
   if (table->rd_tableam != GetHeapamTableAmRoutine()) return "It does not use the heap.";
-  difference = definition_difference(RelationGetDescr(table));
+  difference = modifiers_difference(RelationGetDescr(table));
   if (difference) return difference;
   if (!hands_out_in_order(identity_sequence(table, position_column)))
     return "The sequence of its column \"position\" must have increment 1, cache 1 and no cycle.";
@@ -182,7 +191,7 @@ void raise_not_stream_table(Relation table, const char* difference) {
 }
 
 const char* stream_table_difference(Relation table, Oid schema, std::string_view name) {
-  const char* difference = kind_difference(table);
+  const char* difference = columns_difference(table);
   if (difference) return difference;
   const std::string_view other = stream_in_default(table, schema);
   if (other.empty() || other == name) return nullptr;
@@ -198,7 +207,7 @@ bool is_table_of(Oid oid, Oid schema, std::string_view name) {
   Relation table = try_relation_open(oid, AccessShareLock);
   if (!table) return false;  // dropped meanwhile
   const bool is_its_table =
-      kind_difference(table) == nullptr && stream_in_default(table, schema) == name;
+      columns_difference(table) == nullptr && stream_in_default(table, schema) == name;
   relation_close(table, AccessShareLock);
   return is_its_table;
 }
@@ -206,8 +215,8 @@ bool is_table_of(Oid oid, Oid schema, std::string_view name) {
 bool is_plain_stream_table(Relation table, Oid schema, std::string_view name) {
   return stream_definition_difference(table) == nullptr &&
          RelationGetDescr(table)->natts == stream_columns && table->rd_rules == nullptr &&
-         !has_other_insert_triggers(table->trigdesc, schema) &&
-         has_own_checks_only(table, schema) && stream_in_default(table, schema) == name;
+         !has_other_insert_triggers(table, schema) && has_stream_checks_only(table, schema) &&
+         stream_in_default(table, schema) == name;
 }
 
 }  // namespace kanthorq

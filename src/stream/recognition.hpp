@@ -1,37 +1,37 @@
-// How the table of a stream is recognised: whether it is one at all, whose, and whether it is still
-// as it was created (definition.hpp).
+// How the table of a stream is recognised: whether a table is a stream's at all, which stream's,
+// and whether it is still as it was created (definition.hpp).
 #pragma once
 
 #include "server/pg.hpp"
 
 namespace kanthorq {
 
-// Is it a table with the columns of a stream and this stream's name in it?
+// Has it the columns of a stream, and this stream's name in the default of its column txid?
 bool is_table_of(Oid oid, Oid schema, std::string_view name);
 
-// As a sentence, why this is not the table of the stream `name`: it lacks the columns of a stream,
-// or another stream's name stands in it. Null where it is.
+// A sentence that says why this is not the table of the stream `name`: it lacks the columns of a
+// stream, or another stream's name stands in it. Null if it is the stream's.
 const char* stream_table_difference(Relation table, Oid schema, std::string_view name);
 
-// Raises 42710 where there is such a difference.
+// Raises 42710 if there is such a difference.
 void require_stream_table(Relation table, Oid schema, std::string_view name);
 
 // Is this the table of the stream `name`, as create_stream_table() made it, with nothing on it that
-// an INSERT would heed and a direct insertion would not? Indexes are not looked at.
+// an INSERT would obey and a direct insertion would not? Indexes are not compared.
 bool is_plain_stream_table(Relation table, Oid schema, std::string_view name);
 
-// Positions must be handed out one by one and in order: a session that keeps some for later would
-// take one behind which readers have passed.
+// Does the sequence hand out positions one by one and in order? If a session kept some for later,
+// it would use them after cursors have moved over them.
 bool hands_out_in_order(Oid sequence);
 
-// As a sentence, how the table differs from what create_stream_table() makes; null if it does not.
-// Defaults, checks, triggers and further columns are not looked at.
+// A sentence that says how the table differs from what create_stream_table() makes; null if it does
+// not. Defaults, checks, triggers and further columns are not compared.
 const char* stream_definition_difference(Relation table);
 
 // Has the table a valid index on exactly subject and id, of all rows?
 bool has_subject_index(Relation table);
 
-// Raises 42710: the table, which has the name of a stream's, is not the stream's.
+// Raises 42710: the table has the name of a stream's table, and is not the stream's.
 [[noreturn]] void raise_not_stream_table(Relation table, const char* difference);
 
 }  // namespace kanthorq

@@ -27,9 +27,9 @@ std::string_view prefix_of(Kind kind) {
   return kind == Kind::stream ? stream_table_prefix : consumer_table_prefix;
 }
 
-HeapTuple find_row(Relation own, Kind kind, std::string_view name) {
+HeapTuple find_row(Relation table, Kind kind, std::string_view name) {
   ScanKeyData keys[2] = {equals_text(kind_column, word_for(kind)), equals_text(name_column, name)};
-  return only_row(own, primary_key_index(own), keys, 2);
+  return only_row(table, primary_key_index(table), keys, 2);
 }
 
 const char* owner_of(Oid table) {
@@ -46,7 +46,7 @@ Datum name_datum(const char* text) {
   return NameGetDatum(value);
 }
 
-// The role that created it, as long as there is a role of that name.
+// Is the current user the role that created the table, or the owner of the extension?
 bool is_of_current_user(Oid schema, const RegisteredTable& registered) {
   const Oid owner = get_role_oid(registered.owner, true);
   return (OidIsValid(owner) && has_privs_of_role(GetUserId(), owner)) ||
@@ -85,14 +85,12 @@ bool is_table(Oid relation) {
 }  // namespace
 
 RegisteredTable registered_table(Oid schema, Kind kind, std::string_view name) {
-  Relation own = open_own_table(schema, registered_tables, AccessShareLock);
-  HeapTuple row = find_row(own, kind, name);
-  RegisteredTable registered{InvalidOid, ""};
-  if (row)
-    registered = {DatumGetObjectId(row_value(own, row, table_column)),
-                  NameStr(*DatumGetName(row_value(own, row, owner_column)))};
-  table_close(own, AccessShareLock);
-  return registered;
+  return with_own_table(schema, registered_tables, AccessShareLock, [&](Relation table) {
+    HeapTuple row = find_row(table, kind, name);
+    if (!row) return RegisteredTable{InvalidOid, ""};
+    return RegisteredTable{DatumGetObjectId(row_value(table, row, table_column)),
+                           NameStr(*DatumGetName(row_value(table, row, owner_column)))};
+  });
 }
 
 Oid relation_by_name(Oid schema, Kind kind, std::string_view name) {
@@ -106,26 +104,26 @@ Oid table_in_place(Oid schema, Kind kind, std::string_view name) {
 }
 
 void register_table(Oid schema, Kind kind, std::string_view name) {
-  const Oid table = relation_by_name(schema, kind, name);
-  Relation own = open_own_table(schema, registered_tables, RowExclusiveLock);
-  RowValues values(own);
-  values.set(kind_column, text_datum(word_for(kind)));
-  values.set(name_column, text_datum(name));
-  values.set(table_column, ObjectIdGetDatum(table));
-  values.set(owner_column, name_datum(owner_of(table)));
-  HeapTuple row = find_row(own, kind, name);
-  if (row)
-    update_row(own, row, values);
-  else
-    insert_row(own, values);
-  table_close(own, NoLock);
+  const Oid registered = relation_by_name(schema, kind, name);
+  with_own_table(schema, registered_tables, RowExclusiveLock, [&](Relation table) {
+    RowValues values(table);
+    values.set(kind_column, text_datum(word_for(kind)));
+    values.set(name_column, text_datum(name));
+    values.set(table_column, ObjectIdGetDatum(registered));
+    values.set(owner_column, name_datum(owner_of(registered)));
+    HeapTuple row = find_row(table, kind, name);
+    if (row)
+      update_row(table, row, values);
+    else
+      insert_row(table, values);
+  });
 }
 
 void unregister_table(Oid schema, Kind kind, std::string_view name) {
-  Relation own = open_own_table(schema, registered_tables, RowExclusiveLock);
-  HeapTuple row = find_row(own, kind, name);
-  if (row) delete_row(own, row);
-  table_close(own, NoLock);
+  with_own_table(schema, registered_tables, RowExclusiveLock, [&](Relation table) {
+    HeapTuple row = find_row(table, kind, name);
+    if (row) delete_row(table, row);
+  });
 }
 
 void require_name_ownership(Oid schema, Kind kind, std::string_view name) {
@@ -153,11 +151,11 @@ void drop_table(Oid table) {
   with_spi([&] { run_definition(psprintf("DROP TABLE %s", name)); });
 }
 
-void raise_not_registered_table(Relation other, const char* kind, std::string_view name) {
+void raise_not_registered_table(Relation table, const char* kind, std::string_view name) {
   ereport(
       ERROR,
       (errcode(ERRCODE_DUPLICATE_OBJECT),
-       errmsg("table \"%s\" exists and is not the %s's", RelationGetRelationName(other), kind),
+       errmsg("table \"%s\" exists and is not the %s's", RelationGetRelationName(table), kind),
        errdetail("The table that %s \"%s\" was created with was dropped, renamed or moved; this "
                  "is another one of the same name.",
                  kind, clipped(name)),

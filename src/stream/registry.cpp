@@ -5,6 +5,7 @@
 #include "server/lock.hpp"
 #include "server/rows.hpp"
 #include "server/test_point.hpp"
+#include "server/time.hpp"
 
 namespace kanthorq {
 
@@ -20,60 +21,61 @@ HeapTuple find_row(Relation registry, std::string_view name) {
   return only_row(registry, primary_key_index(registry), &key, 1);
 }
 
+HeapTuple find_and_lock_row(Relation registry, std::string_view name) {
+  HeapTuple row = find_row(registry, name);
+  return row ? lock_row(registry, row) : nullptr;
+}
+
+Datum row_datum(Relation registry, HeapTuple row) {
+  return heap_copy_tuple_as_datum(row, RelationGetDescr(registry));
+}
+
 }  // namespace
 
 Oid registry_oid(Oid schema) { return own_table_oid(schema, registry_table); }
 
+// The objects that are locked are numbered by the names' hashes. If two names have the same hash,
+// one may wait for the other, which does no harm.
 void lock_stream_name(Oid schema, std::string_view name, LOCKMODE mode) {
-  // An object lock of the registry's own numbering: two names with the same hash wait for each
-  // other once in a while, which is harmless.
   lock_object(registry_oid(schema), static_cast<Oid>(stable_hash(name)), 0, mode);
 }
 
 bool is_registered(Oid schema, std::string_view name) {
-  Relation registry = open_own_table(schema, registry_table, AccessShareLock);
-  const bool found = HeapTupleIsValid(find_row(registry, name));
-  table_close(registry, AccessShareLock);
-  return found;
+  return with_own_table(schema, registry_table, AccessShareLock, [&](Relation registry) {
+    return HeapTupleIsValid(find_row(registry, name));
+  });
 }
 
 Datum register_stream(Oid schema, std::string_view name) {
-  Relation registry = open_own_table(schema, registry_table, RowExclusiveLock);
-  const Datum now = Int64GetDatum(epoch_milliseconds(GetCurrentTimestamp()));
-  RowValues values(registry);
-  values.set(name_column, text_datum(name));
-  values.set(created_at_column, now);
-  values.set(updated_at_column, now);
-  HeapTuple row = insert_row(registry, values);
-  KANTHORQ_TEST_POINT("stream_create_row");
-  const Datum result = heap_copy_tuple_as_datum(row, RelationGetDescr(registry));
-  table_close(registry, NoLock);
-  return result;
+  return with_own_table(schema, registry_table, RowExclusiveLock, [&](Relation registry) {
+    const Datum now = Int64GetDatum(now_ms());
+    RowValues values(registry);
+    values.set(name_column, text_datum(name));
+    values.set(created_at_column, now);
+    values.set(updated_at_column, now);
+    HeapTuple row = insert_row(registry, values);
+    KANTHORQ_TEST_POINT("stream_create_row");
+    return row_datum(registry, row);
+  });
 }
 
 Datum refresh_stream(Oid schema, std::string_view name) {
-  Datum result = 0;
-  Relation registry = open_own_table(schema, registry_table, RowExclusiveLock);
-  HeapTuple row = find_row(registry, name);
-  if (row) row = lock_row(registry, row);
-  if (row) {
+  return with_own_table(schema, registry_table, RowExclusiveLock, [&](Relation registry) {
+    HeapTuple row = find_and_lock_row(registry, name);
+    if (!row) return Datum{0};
     RowValues values(registry);
-    values.set(updated_at_column, Int64GetDatum(epoch_milliseconds(GetCurrentTimestamp())));
-    HeapTuple changed = update_row(registry, row, values);
-    result = heap_copy_tuple_as_datum(changed, RelationGetDescr(registry));
-  }
-  table_close(registry, NoLock);
-  return result;
+    values.set(updated_at_column, Int64GetDatum(now_ms()));
+    return row_datum(registry, update_row(registry, row, values));
+  });
 }
 
 bool unregister_stream(Oid schema, std::string_view name) {
-  Relation registry = open_own_table(schema, registry_table, RowExclusiveLock);
-  HeapTuple row = find_row(registry, name);
-  if (row) row = lock_row(registry, row);
-  if (row) delete_row(registry, row);
-  KANTHORQ_TEST_POINT("stream_drop_row");
-  table_close(registry, NoLock);
-  return row != nullptr;
+  return with_own_table(schema, registry_table, RowExclusiveLock, [&](Relation registry) {
+    HeapTuple row = find_and_lock_row(registry, name);
+    if (row) delete_row(registry, row);
+    KANTHORQ_TEST_POINT("stream_drop_row");
+    return row != nullptr;
+  });
 }
 
 }  // namespace kanthorq

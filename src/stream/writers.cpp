@@ -8,7 +8,7 @@ namespace kanthorq {
 
 namespace {
 
-// The id with its epoch: the newest one of these 32 bits that was handed out.
+// The id with its epoch: the newest id with these 32 bits that was handed out.
 std::uint64_t full_transaction_id(TransactionId xid) {
   const FullTransactionId next = ReadNextFullTransactionId();
   const uint32 epoch = EpochFromFullTransactionId(next);
@@ -23,11 +23,11 @@ void add(OpenWriters& writers, TransactionId xid) {
   if (!contains(writers.txids, writers.count, txid)) writers.txids[writers.count++] = txid;
 }
 
-// A holder of a lock may be a running backend, or a prepared transaction, which keeps the virtual
-// id of the backend that prepared it while that backend goes on with something else. So the
-// backend's transaction counts only while it is the holder, which is looked at after its id was
-// read. PREPARE makes the prepared transaction known before the backend lets go of it, so it is
-// found if we ask in this order.
+// The holder of a lock is a running backend or a prepared transaction. A prepared transaction keeps
+// the virtual id of the backend that prepared it, while that backend runs something else. So the
+// backend's transaction counts only if it is still the holder after its id was read. PREPARE
+// registers the prepared transaction before the backend gives it up, so in this order one of the
+// two is found.
 void add_holder(OpenWriters& writers, const VirtualTransactionId& holder) {
   if (VirtualTransactionIdIsRecoveredPreparedXact(holder)) {
     add(writers, holder.localTransactionId);  // since a restart this is the transaction's id
@@ -53,15 +53,15 @@ OpenWriters open_writers(const OpenStream& stream) {
   VirtualTransactionId* holder = GetLockConflicts(&tag, ShareLock, &holders);
   OpenWriters writers{palloc_array_of<std::uint64_t>(2 * holders + 1), 0};
   for (int i = 0; i < holders; i++) add_holder(writers, holder[i]);
-  // The list leaves out the caller itself.
+  // The list does not have the caller itself.
   if (CheckRelationLockedByMe(stream.table, RowExclusiveLock, true))
     add(writers, GetTopTransactionIdIfAny());
   return writers;
 }
 
-// Under the buffer's lock, because nextval puts the value that it has reserved in the WAL, up to 32
-// ahead, into the row for an instant: whoever reads it then takes positions for handed out that are
-// still to come.
+// Reads the sequence's row under the buffer's lock. nextval reserves values in the WAL, up to 32
+// ahead, and has the last reserved one in the row for an instant. Without the lock, positions might
+// seem to be handed out that are still to come.
 int64 last_position(const OpenStream& stream) {
   Relation relation = relation_open(stream.position_sequence, AccessShareLock);
   Buffer buffer = ReadBuffer(relation, 0);
