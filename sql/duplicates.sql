@@ -127,6 +127,19 @@ BEGIN ISOLATION LEVEL SERIALIZABLE;
 SELECT kanthorq_publish_many('duplicates_plain', '{again,isolated}', '{"",""}',
     ids => '{01ARZ3NDEKTSV4RRFFQ69G5FF1,01ARZ3NDEKTSV4RRFFQ69G5FF2}', on_duplicate => 'skip');
 COMMIT;
+-- Skipping in SERIALIZABLE reads the event, if the server's own ON CONFLICT reads its row. Minor
+-- versions differ there.
+CREATE TABLE duplicates_reference (id text PRIMARY KEY);
+INSERT INTO duplicates_reference VALUES ('01ARZ3NDEKTSV4RRFFQ69G5FF1');
+BEGIN ISOLATION LEVEL SERIALIZABLE;
+INSERT INTO duplicates_reference VALUES ('01ARZ3NDEKTSV4RRFFQ69G5FF1') ON CONFLICT DO NOTHING;
+SELECT kanthorq_publish('duplicates_plain', 'again', '', id => '01ARZ3NDEKTSV4RRFFQ69G5FF1',
+    on_duplicate => 'skip');
+SELECT count(*) FILTER (WHERE relation = 'kanthorq_stream_duplicates_plain'::regclass)
+    = count(*) FILTER (WHERE relation = 'duplicates_reference'::regclass) AS same
+FROM pg_locks WHERE mode = 'SIReadLock' AND pid = pg_backend_pid();
+COMMIT;
+DROP TABLE duplicates_reference;
 SELECT id, subject FROM kanthorq_events('duplicates_plain');
 
 -- Skipping needs INSERT alone on a plain stream. Through an INSERT, the server's ON CONFLICT wants

@@ -187,6 +187,9 @@ void insert_new(const Writer& writer, EState* state, List* arbiters, TupleTableS
 
 void insert_all_new(const Writer& writer, const EventBatch& batch) {
   EState* state = CreateExecutorState();
+  // In SERIALIZABLE the server reads the event that conflicts by this snapshot, so that the skip
+  // counts as a read. Older minor versions don't; 19 crashes without a snapshot.
+  state->es_snapshot = GetActiveSnapshot();
   List* arbiters = id_indexes(writer.target);
   TupleTableSlot* slot = new_slot(writer);
   for (int i = 0; i < batch.count; i++) {
