@@ -12,12 +12,16 @@ CHROOTS=${KANTHORQ_CHROOTS:-/var/cache/kanthorq}   # where they are kept
 CHROOT_LOCK=                                       # held while it is used
 
 # debian_of major: sets RELEASE to the release of Debian that has this version of PostgreSQL, and
-# OLDER to the versions that a database is upgraded from, each with its release.
+# OLDER to the versions that a database is upgraded from, each with its release. If PostgreSQL itself
+# is in another release, on top of that one, ON_TOP is its name. If there is no pgTAP for this
+# version, PGTAP is the version whose pgTAP serves; it is nothing but SQL.
 debian_of() {
+  ON_TOP='' PGTAP=$1
   case $1 in
     17) RELEASE=trixie OLDER=(15:bookworm) ;;
     18) RELEASE=forky OLDER=(15:bookworm 17:trixie) ;;
-    *) die "--server takes 17 or 18, not \"$1\"; 15 is what the tests run with on Debian 12" ;;
+    19) RELEASE=sid OLDER=(15:bookworm 17:trixie 18:sid) ON_TOP=experimental PGTAP=18 ;;
+    *) die "--server takes 17, 18 or 19, not \"$1\"; 15 is what the tests run with on Debian 12" ;;
   esac
 }
 
@@ -37,8 +41,8 @@ use_chroot() {
   local major=$1 wanted
   [ "$(id -u)" = 0 ] || die "--server makes a Debian of its own, which takes root"
   debian_of "$major"
-  # What is in it, and when: testing moves on.
-  wanted="$RELEASE ${OLDER[*]} $(date +%Y-%m) $(cksum <"${BASH_SOURCE[0]}")"
+  # What is in it, and when: testing and what is newer move on.
+  wanted="$RELEASE $ON_TOP ${OLDER[*]} $(date +%Y-%m) $(cksum <"${BASH_SOURCE[0]}")"
   CHROOT=$CHROOTS/postgresql-$major
   install -d -m 755 "$CHROOTS" || die "could not make $CHROOTS; set KANTHORQ_CHROOTS"
   exec {CHROOT_LOCK}>"$CHROOT.lock"
@@ -54,30 +58,38 @@ use_chroot() {
 }
 
 make_chroot() {
-  local major=$1 from log=$CHROOT.log packages download older source sources=() options=()
+  local major=$1 from log=$CHROOT.log packages download older release setting sources=() options=()
   from=$(mirror)
   [ -n "$from" ] || die "found no source of this machine's own release in apt's sources"
-  packages=("postgresql-$major" "postgresql-$major-pgtap" g++ make mount perl libpq-dev libfaketime libipc-run-perl
+  packages=("postgresql-$major" g++ make mount perl libpq-dev libfaketime libipc-run-perl
     libtap-parser-sourcehandler-pgtap-perl pgbouncer python3-hypothesis python3-psycopg)
   # The headers' packages would bring a whole clang along, for bitcode that KanthorQ doesn't make.
-  download=("postgresql-server-dev-$major")
+  download=("postgresql-server-dev-$major" "postgresql-$PGTAP-pgtap")
   sources=("deb $from $RELEASE main")
   for older in "${OLDER[@]}"; do
     packages+=("postgresql-${older%:*}")
     download+=("postgresql-server-dev-${older%:*}")
-    sources+=("deb $from ${older#*:} main")
+    release=${older#*:}
+    if [ "$release" != "$RELEASE" ]; then sources+=("deb $from $release main"); fi
   done
+  if [ -n "$ON_TOP" ]; then
+    sources+=("deb $from $ON_TOP main")
+    # PostgreSQL comes from there, and nothing else.
+    options+=(--setup-hook="printf '%s\n' 'Package: src:postgresql-$major' 'Pin: release a=$ON_TOP' \
+      'Pin-Priority: 900' >\"\$1/etc/apt/preferences.d/postgresql\"")
+  fi
   # The release file of testing may have expired on a mirror that stands still.
-  for source in 'Acquire::Check-Valid-Until "false"' 'Acquire::Languages "none"' \
+  for setting in 'Acquire::Check-Valid-Until "false"' 'Acquire::Languages "none"' \
     'APT::Install-Recommends "false"'; do
-    options+=("--aptopt=$source")
+    options+=("--aptopt=$setting")
   done
 
   echo "making a Debian $RELEASE with PostgreSQL $major in $CHROOT, which takes a minute or two"
   clean_up_at_exit
   rm -rf --one-file-system "$CHROOT"
-  # The hooks: no cluster where a server is installed; nothing of systemd, which wants a mounted
-  # /proc; and the headers, whatever their packages depend on.
+  # The hooks: no cluster when a server is installed; nothing of systemd, which wants a mounted
+  # /proc; and the headers and pgTAP, whatever their packages depend on. A pgTAP of another version
+  # becomes a package of this one.
   # shellcheck disable=SC2016 # mmdebstrap's argument
   run_job mmdebstrap --variant=apt --mode=root "${options[@]}" --dpkgopt=force-unsafe-io \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
@@ -87,7 +99,11 @@ make_chroot() {
     --essential-hook='chroot "$1" dpkg-divert --local --rename --add /usr/bin/systemd-tmpfiles &&
       ln -s true "$1/usr/bin/systemd-tmpfiles"' \
     --customize-hook="chroot \"\$1\" sh -c 'cd /root && apt-get -q download ${download[*]} &&
-      dpkg --force-depends --install ./*.deb && rm ./*.deb'" \
+      if [ $PGTAP != $major ]; then
+        dpkg-deb --raw-extract ./postgresql-$PGTAP-pgtap_*.deb pgtap && rm ./postgresql-$PGTAP-pgtap_*.deb &&
+          mv pgtap/usr/share/postgresql/$PGTAP pgtap/usr/share/postgresql/$major &&
+          sed -i s/postgresql-$PGTAP/postgresql-$major/ pgtap/DEBIAN/control && dpkg-deb --build pgtap . && rm -r pgtap
+      fi && dpkg --force-depends --install ./*.deb && rm ./*.deb'" \
     "$RELEASE" "$CHROOT" "${sources[@]}" >"$log" 2>&1 </dev/null || {
     tail -n 30 "$log" >&2
     die "could not make a Debian $RELEASE with PostgreSQL $major; all of the log is in $log"

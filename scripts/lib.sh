@@ -35,7 +35,7 @@ die() {
   exit 1
 }
 
-# Sets PG_MAJOR: KANTHORQ_PG_MAJOR where that is set, else the highest of 15 to 18 whose headers are
+# Sets PG_MAJOR: KANTHORQ_PG_MAJOR where that is set, else the highest of 15 to 19 whose headers are
 # installed, else 15, which is what Debian 12 has.
 choose_server() {
   local major
@@ -47,7 +47,7 @@ choose_server() {
     return
   fi
   PG_MAJOR=15
-  for major in 16 17 18; do
+  for major in 16 17 18 19; do
     if [ -e "/usr/include/postgresql/$major/server/postgres.h" ]; then PG_MAJOR=$major; fi
   done
 }

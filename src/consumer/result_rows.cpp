@@ -41,7 +41,7 @@ bool has_whole_event(HeapTuple tuple) {
 static_assert(created_at_column == event_columns && metadata_column + 1 == created_at_column);
 std::string_view event_bytes(HeapTuple tuple, Datum metadata) {
   const char* begin = reinterpret_cast<const char*>(tuple->t_data) + tuple->t_data->t_hoff;
-  const char* last = DatumGetPointer(metadata);
+  const char* last = static_cast<const char*>(DatumGetPointer(metadata));
   const Size end = static_cast<Size>(last - begin) + VARSIZE_ANY(last);
   return {begin, TYPEALIGN(ALIGNOF_DOUBLE, end) + sizeof(int64)};
 }

@@ -36,20 +36,20 @@ RowValues row_values(Relation table, const Task& task) {
 Datum error_entry(int64 now, int attempt, std::string_view error) {
   const int size = static_cast<int>(error.size());
   const int kept = pg_mbcharcliplen(error.data(), size, max_error_characters);
-  JsonbParseState* state = nullptr;
+  JsonState state{};
   const auto key = [&](std::string_view name) {
     JsonbValue value;
     value.type = jbvString;
     value.val.string = {static_cast<int>(name.size()), const_cast<char*>(name.data())};
-    pushJsonbValue(&state, WJB_KEY, &value);
+    push_json(&state, WJB_KEY, &value);
   };
   const auto number = [&](int64 value) {
     JsonbValue entry;
     entry.type = jbvNumeric;
     entry.val.numeric = int64_to_numeric(value);
-    pushJsonbValue(&state, WJB_VALUE, &entry);
+    push_json(&state, WJB_VALUE, &entry);
   };
-  pushJsonbValue(&state, WJB_BEGIN_OBJECT, nullptr);
+  push_json(&state, WJB_BEGIN_OBJECT, nullptr);
   key("at");
   number(now);
   key("attempt");
@@ -58,8 +58,8 @@ Datum error_entry(int64 now, int attempt, std::string_view error) {
   JsonbValue text;
   text.type = jbvString;
   text.val.string = {kept, const_cast<char*>(error.data())};
-  pushJsonbValue(&state, WJB_VALUE, &text);
-  return JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, nullptr)));
+  push_json(&state, WJB_VALUE, &text);
+  return JsonbPGetDatum(JsonbValueToJsonb(push_json(&state, WJB_END_OBJECT, nullptr)));
 }
 
 Datum errors_with(Datum errors, Datum entry) {

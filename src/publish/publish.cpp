@@ -24,9 +24,9 @@ Size content_bytes(const Event& event) {
 }
 
 Datum empty_object() {
-  JsonbParseState* state = nullptr;
-  pushJsonbValue(&state, WJB_BEGIN_OBJECT, nullptr);
-  return JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, nullptr)));
+  JsonState state{};
+  push_json(&state, WJB_BEGIN_OBJECT, nullptr);
+  return JsonbPGetDatum(JsonbValueToJsonb(push_json(&state, WJB_END_OBJECT, nullptr)));
 }
 
 namespace {

@@ -1,4 +1,4 @@
-// What differs between PostgreSQL 15 and 18. The only place that looks at PG_VERSION_NUM; included
+// What differs between PostgreSQL 15 and 19. The only place that looks at PG_VERSION_NUM; included
 // by pg.hpp, behind the server's headers.
 #pragma once
 
@@ -25,10 +25,12 @@ inline AclResult check_schema_privilege(Oid schema, Oid role, AclMode mode) {
 #endif
 }
 
-// 16: ExecInsertIndexTuples learned about summarizing indexes.
+// 16: ExecInsertIndexTuples learned about summarizing indexes; 19: its choices became flags.
 inline List* insert_index_tuples(ResultRelInfo* target, TupleTableSlot* slot, EState* estate,
                                  bool* conflict, List* arbiters) {
-#if PG_VERSION_NUM >= 160000
+#if PG_VERSION_NUM >= 190000
+  return ExecInsertIndexTuples(target, estate, EIIT_NO_DUPE_ERROR, slot, arbiters, conflict);
+#elif PG_VERSION_NUM >= 160000
   return ExecInsertIndexTuples(target, slot, estate, false, true, conflict, arbiters, false);
 #else
   return ExecInsertIndexTuples(target, slot, estate, false, true, conflict, arbiters);
@@ -112,18 +114,53 @@ inline bool is_running(const VirtualTransactionId& virtual_id) {
 #endif
 }
 
-// 18: index scans can be instrumented.
+// 18: index scans can be instrumented; 19: they pass flags on to the table.
 inline IndexScanDesc begin_index_scan(Relation table, Relation index, Snapshot snapshot, int keys) {
-#if PG_VERSION_NUM >= 180000
+#if PG_VERSION_NUM >= 190000
+  return index_beginscan(table, index, snapshot, nullptr, keys, 0, SO_NONE);
+#elif PG_VERSION_NUM >= 180000
   return index_beginscan(table, index, snapshot, nullptr, keys, 0);
 #else
   return index_beginscan(table, index, snapshot, keys, 0);
 #endif
 }
 
-// 17: memory that is shared without preloading; null before.
+// 19: the options of a delete come first, and are none here.
+inline TM_Result delete_tuple(Relation table, ItemPointer tid, TM_FailureData* failure) {
+#if PG_VERSION_NUM >= 190000
+  return table_tuple_delete(table, tid, GetCurrentCommandId(true), 0, InvalidSnapshot,
+                            InvalidSnapshot, true, failure);
+#else
+  return table_tuple_delete(table, tid, GetCurrentCommandId(true), InvalidSnapshot, InvalidSnapshot,
+                            true, failure, false);
+#endif
+}
+
+// 19: the state in which a JSON value is built keeps the value, too. Initialize one with {};
+// push_json returns the whole value once it is complete.
+#if PG_VERSION_NUM >= 190000
+using JsonState = JsonbInState;
+inline JsonbValue* push_json(JsonState* state, JsonbIteratorToken token, JsonbValue* value) {
+  pushJsonbValue(state, token, value);
+  return state->result;
+}
+#else
+using JsonState = JsonbParseState*;
+inline JsonbValue* push_json(JsonState* state, JsonbIteratorToken token, JsonbValue* value) {
+  return pushJsonbValue(state, token, value);
+}
+#endif
+
+// 17: memory that is shared without preloading; null before. 19: what initializes it is handed an
+// argument.
 inline void* named_memory(const char* name, std::size_t size, void (*initialize)(void* memory)) {
-#if PG_VERSION_NUM >= 170000
+#if PG_VERSION_NUM >= 190000
+  bool found = false;
+  return GetNamedDSMSegment(
+      name, size,
+      [](void* memory, void* function) { reinterpret_cast<void (*)(void*)>(function)(memory); },
+      &found, reinterpret_cast<void*>(initialize));
+#elif PG_VERSION_NUM >= 170000
   bool found = false;
   return GetNamedDSMSegment(name, size, initialize, &found);
 #else

@@ -123,8 +123,7 @@ HeapTuple update_row(Relation table, HeapTuple row, const RowValues& values) {
 
 void delete_row(Relation table, HeapTuple row) {
   TM_FailureData failure;
-  while (row && table_tuple_delete(table, &row->t_self, GetCurrentCommandId(true), InvalidSnapshot,
-                                   InvalidSnapshot, true, &failure, false) == TM_Updated)
+  while (row && delete_tuple(table, &row->t_self, &failure) == TM_Updated)
     row = lock_row(table, row);
   CommandCounterIncrement();
 }

@@ -38,7 +38,7 @@ KANTHORQ_FUNCTION(kanthorq_stream_writer) {
       !TRIGGER_FIRED_FOR_STATEMENT(event))
     raise_trigger_protocol("kanthorq_stream_writer", "triggers BEFORE INSERT FOR EACH STATEMENT");
   become_writer(RelationGetRelid(trigger->tg_relation));
-  return PointerGetDatum(nullptr);
+  return Datum{0};
 }
 
 KANTHORQ_FUNCTION(kanthorq_txid) {
