@@ -20,12 +20,6 @@ namespace kanthorq {
 
 namespace {
 
-void require_owner(Oid schema, std::string_view name) {
-  const Oid table = require_table_of_consumer(schema, name);
-  if (!owns_relation(table, GetUserId()))
-    aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(table));
-}
-
 // Before any lock of the consumer's, as whoever drops the stream does.
 void lock_stream_of(Oid schema, std::string_view name) {
   HeapTuple row = find_consumer(schema, name);
@@ -70,7 +64,7 @@ Datum update_registry(const Consumer& consumer, const ConsumerSettings& wanted) 
 
 Datum alter_consumer(const Consumer& opened, const ConsumerSettings& wanted) {
   const Consumer before = lock_consumer(opened);
-  require_ownership(opened.table);  // it may be somebody else's by now
+  require_ownership(RelationGetRelid(opened.table));  // it may be somebody else's by now
   if (makes_ordered(wanted) && !before.ordered) begin_order(before);
   const Datum altered = update_registry(before, wanted);
   wake_at_commit(opened.stream);  // another filter may select what was skipped
@@ -83,7 +77,7 @@ Datum alter_consumer(const Consumer& opened, const ConsumerSettings& wanted) {
 // cursor.
 int64 seek(const Consumer& opened, const OpenStream& stream, std::string_view to) {
   const Consumer consumer = take_turn(opened, stream);
-  require_ownership(consumer.table);  // it may be somebody else's by now
+  require_ownership(RelationGetRelid(consumer.table));  // it may be somebody else's by now
   const Start start = start_at(stream, to);
   if (consumer.ordered) report_writers_waited_for(consumer.name, consumer.stream, start.writers);
   const Place stored = read_place(consumer);
@@ -118,7 +112,8 @@ KANTHORQ_FUNCTION(kanthorq_consumer_alter) {
   const Oid schema = own_schema(fcinfo);
   require_name(name);
   const ConsumerSettings wanted = settings_to_alter(fcinfo);
-  require_owner(schema, name);  // also before the locks, which are not for everybody
+  require_ownership(require_table_of_consumer(
+      schema, name));  // also before the locks, which are not for everybody
   if (makes_ordered(wanted)) lock_stream_of(schema, name);
   lock_consumer_name(schema, name);
   return with_consumer(schema, name, AccessShareLock, ACL_SELECT,
@@ -134,7 +129,7 @@ KANTHORQ_FUNCTION(kanthorq_consumer_seek) {
   const Oid schema = own_schema(fcinfo);
   require_name(name);
   require_confirmation(fcinfo, argument::confirm, "consumer", name);
-  require_owner(schema, name);
+  require_ownership(require_table_of_consumer(schema, name));
   PG_RETURN_INT64(with_worker(schema, name, ShareRowExclusiveLock, ACL_UPDATE,
                               [&](const Consumer& consumer, const OpenStream& stream) {
                                 return seek(consumer, stream,

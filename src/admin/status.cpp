@@ -10,6 +10,7 @@
 #include "server/fault.hpp"
 #include "server/indexes.hpp"
 #include "server/lock.hpp"
+#include "server/privileges.hpp"
 #include "server/query.hpp"
 #include "server/rows.hpp"
 #include "server/scope.hpp"
@@ -36,9 +37,7 @@ Datum writers_array(const OpenWriters& writers) {
 bool may_monitor() { return has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS); }
 
 bool may_see_events(Relation table) {
-  const Oid relation = RelationGetRelid(table);
-  return (may_monitor() || pg_class_aclcheck(relation, GetUserId(), ACL_SELECT) == ACLCHECK_OK) &&
-         check_enable_rls(relation, InvalidOid, true) != RLS_ENABLED;
+  return (may_monitor() || has_privilege(table, ACL_SELECT)) && !has_row_security(table);
 }
 
 // A standby has no contents of what is unlogged.

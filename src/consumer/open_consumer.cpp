@@ -79,11 +79,7 @@ void give_back_consumer(const Consumer& consumer, LOCKMODE lock) {
 
 void require_privilege(const Consumer& consumer) {
   if (consumer.privilege == ACL_NO_RIGHTS) return;
-  const AclResult allowed =
-      pg_class_aclcheck(RelationGetRelid(consumer.table), GetUserId(), consumer.privilege);
-  if (allowed != ACLCHECK_OK)
-    aclcheck_error(allowed, OBJECT_TABLE, RelationGetRelationName(consumer.table));
-  require_no_row_security(consumer.table);
+  require_direct_access(consumer.table, consumer.privilege);
 }
 
 Consumer lock_consumer(const Consumer& consumer) {

@@ -9,6 +9,7 @@
 
 #include "publish/insert.hpp"
 
+#include "server/privileges.hpp"
 #include "server/rows.hpp"
 #include "server/test_point.hpp"
 #include "server/wake.hpp"
@@ -22,14 +23,6 @@ namespace {
 // flushes after as many rows.
 constexpr int max_chunk_events = 1000;
 constexpr Size max_chunk_bytes = 1024 * 1024;
-
-void require_insert_privilege(Relation table) {
-  const Oid relation = RelationGetRelid(table);
-  if (pg_class_aclcheck(relation, GetUserId(), ACL_INSERT) == ACLCHECK_OK) return;
-  for (const StreamColumn column : event_column_numbers)
-    if (pg_attribute_aclcheck(relation, column, GetUserId(), ACL_INSERT) != ACLCHECK_OK)
-      aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, RelationGetRelationName(table));
-}
 
 bool can_be_filled_directly(Relation index, const IndexInfo* info) {
   return info->ii_Expressions == NIL && info->ii_Predicate == NIL &&
@@ -223,7 +216,7 @@ void write(ResultRelInfo* target, const OpenStream& stream, const EventBatch& ba
 }  // namespace
 
 bool insert_directly(const OpenStream& stream, const EventBatch& batch) {
-  require_insert_privilege(stream.table);
+  require_insert_privilege(stream.table, event_columns);
   ResultRelInfo* target = makeNode(ResultRelInfo);
   InitResultRelInfo(target, stream.table, 0, nullptr, 0);
   ExecOpenIndices(target, batch.on_duplicate == OnDuplicate::skip);
@@ -239,9 +232,7 @@ void publish_events(Oid schema, std::string_view stream, const EventBatch& batch
   with_stream(schema, stream, RowExclusiveLock, [&](const OpenStream& open) {
     wake_at_commit(stream);
     KANTHORQ_TEST_POINT("publish_locked");
-    const bool row_security =
-        check_enable_rls(RelationGetRelid(open.table), InvalidOid, false) == RLS_ENABLED;
-    if (!open.plain || row_security || !insert_directly(open, batch))
+    if (!open.plain || has_row_security(open.table) || !insert_directly(open, batch))
       insert_by_executor(open.table, batch);
     KANTHORQ_TEST_POINT("publish_end");
   });

@@ -188,7 +188,7 @@ KANTHORQ_FUNCTION(kanthorq_event_remove) {
     require_event_id(view_of(DatumGetTextPP(ids.required(i))), ids.source(i));
   PreventCommandIfReadOnly("kanthorq_event_remove()");
   const auto remove = [&](const OpenStream& stream) -> uint64 {
-    require_ownership(stream.table);
+    require_ownership(RelationGetRelid(stream.table));
     if (ids.count == 0) return 0;  // or null, as array_agg over no rows is
     return remove_where(stream.table, InvalidSnapshot, "OPERATOR(pg_catalog.=) ANY ($1)",
                         TEXTARRAYOID, PG_GETARG_DATUM(argument::ids));
@@ -211,7 +211,7 @@ KANTHORQ_FUNCTION(kanthorq_stream_trim) {
   const Oid schema = own_schema(fcinfo);
   lock_stream_name(schema, name, ShareLock);  // the stream stays what it is
   const auto trim = [&](const OpenStream& stream) {
-    require_ownership(stream.table);
+    require_ownership(RelationGetRelid(stream.table));
     // What is checked is what is removed: an event that comes later, with an id of long ago, stays.
     return with_newest_snapshot([&](Snapshot newest) {
       if (!PG_GETARG_BOOL(argument::force))

@@ -5,7 +5,22 @@
 
 namespace kanthorq {
 
-void require_no_row_security(Relation table) {
+bool has_privilege(Relation table, AclMode privileges) {
+  return pg_class_aclcheck(RelationGetRelid(table), GetUserId(), privileges) == ACLCHECK_OK;
+}
+
+bool has_row_security(Relation table) {
+  return check_enable_rls(RelationGetRelid(table), InvalidOid, true) == RLS_ENABLED;
+}
+
+[[noreturn]] static void raise_no_privilege(Relation table) {
+  aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, RelationGetRelationName(table));
+  pg_unreachable();
+}
+
+void require_direct_access(Relation table, AclMode privileges) {
+  if (!has_privilege(table, privileges)) raise_no_privilege(table);
+  // Raises an error itself if the setting row_security is off.
   if (check_enable_rls(RelationGetRelid(table), InvalidOid, false) != RLS_ENABLED) return;
   ereport(ERROR,
           (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -16,10 +31,20 @@ void require_no_row_security(Relation table) {
                    "kanthorq_events().")));
 }
 
-void require_ownership(Relation table) {
-  if (!owns_relation(RelationGetRelid(table), GetUserId()))
-    aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(table->rd_rel->relkind),
-                   RelationGetRelationName(table));
+void require_insert_privilege(Relation table, int columns) {
+  if (has_privilege(table, ACL_INSERT)) return;
+  for (int column = 1; column <= columns; column++)
+    if (pg_attribute_aclcheck(RelationGetRelid(table), static_cast<AttrNumber>(column), GetUserId(),
+                              ACL_INSERT) != ACLCHECK_OK)
+      raise_no_privilege(table);
+}
+
+bool is_owner(Oid table) { return owns_relation(table, GetUserId()); }
+
+void require_ownership(Oid table) {
+  if (!is_owner(table))
+    aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(table)),
+                   get_rel_name(table));
 }
 
 void require_confirmation(FunctionCallInfo fcinfo, int argument, const char* kind,

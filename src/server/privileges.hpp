@@ -6,12 +6,25 @@
 
 namespace kanthorq {
 
-// Raises 42501 if row security is in force on the table for the current user. Rows are read and
-// written directly, and that must not bypass it.
-void require_no_row_security(Relation table);
+// Has the current user all of `privileges` on the table?
+bool has_privilege(Relation table, AclMode privileges);
 
-// Raises 42501 if the current user does not own the table.
-void require_ownership(Relation table);
+// Is row security in force on the table for the current user?
+bool has_row_security(Relation table);
+
+// For reading and writing rows without a query, which must not bypass row security. Raises 42501 if
+// the current user lacks one of `privileges` on the table, or if row security is in force for it.
+void require_direct_access(Relation table, AclMode privileges);
+
+// Raises 42501 if the current user may insert neither into the table nor into each of its first
+// `columns` columns.
+void require_insert_privilege(Relation table, int columns);
+
+// Is the current user the owner of the table, or has it the owner's rights?
+bool is_owner(Oid table);
+
+// Raises 42501 if it is not.
+void require_ownership(Oid table);
 
 // Raises 55000 if the argument "confirm" does not repeat `name`. `kind` is "stream" or "consumer".
 void require_confirmation(FunctionCallInfo fcinfo, int argument, const char* kind,

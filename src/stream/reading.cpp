@@ -22,12 +22,6 @@ void require_consumable(const OpenStream& stream) {
            "1 and no cycle.")));
 }
 
-void require_readable(const OpenStream& stream) {
-  const Oid relation = RelationGetRelid(stream.table);
-  const AclResult allowed = pg_class_aclcheck(relation, GetUserId(), ACL_SELECT);
-  if (allowed != ACLCHECK_OK)
-    aclcheck_error(allowed, OBJECT_TABLE, RelationGetRelationName(stream.table));
-  require_no_row_security(stream.table);
-}
+void require_readable(const OpenStream& stream) { require_direct_access(stream.table, ACL_SELECT); }
 
 }  // namespace kanthorq

@@ -4,6 +4,7 @@
 #include "server/datum.hpp"
 #include "server/fault.hpp"
 #include "server/lock.hpp"
+#include "server/privileges.hpp"
 #include "server/rows.hpp"
 #include "server/scope.hpp"
 
@@ -50,7 +51,7 @@ Datum name_datum(const char* text) {
 bool is_of_current_user(Oid schema, const RegisteredTable& registered) {
   const Oid owner = get_role_oid(registered.owner, true);
   return (OidIsValid(owner) && has_privs_of_role(GetUserId(), owner)) ||
-         owns_relation(own_table_oid(schema, registered_tables), GetUserId());
+         is_owner(own_table_oid(schema, registered_tables));
 }
 
 bool is_table(Oid relation) {
@@ -132,8 +133,7 @@ void require_name_ownership(Oid schema, Kind kind, std::string_view name) {
     if (!is_of_current_user(schema, registered)) raise_not_owner(kind, name, registered.owner);
     return;
   }
-  if (!owns_relation(registered.table, GetUserId()))
-    aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(registered.table));
+  require_ownership(registered.table);
   if (registered.table != relation_by_name(schema, kind, name))
     raise_elsewhere(kind, name, registered.table);
 }
