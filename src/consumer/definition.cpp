@@ -18,7 +18,7 @@ Filters filters_of(Datum array) {
   return {filters, static_cast<std::size_t>(count)};
 }
 
-Jsonb* wanted_metadata(Datum value) {
+Jsonb* metadata_to_contain(Datum value) {
   Jsonb* metadata = DatumGetJsonbPCopy(value);
   return JB_ROOT_COUNT(metadata) > 0 ? metadata : nullptr;
 }
@@ -31,7 +31,7 @@ Consumer consumer_in_row(Oid schema, Relation registry, HeapTuple row) {
       .stream = view_of(DatumGetTextPP(value(consumer_stream_column))),
       .selection = {.includes = filters_of(value(consumer_includes_column)),
                     .excludes = filters_of(value(consumer_excludes_column))},
-      .metadata_contains = wanted_metadata(value(consumer_metadata_column)),
+      .metadata_contains = metadata_to_contain(value(consumer_metadata_column)),
       .attempt_max = DatumGetInt16(value(consumer_attempt_max_column)),
       .visibility_ms = DatumGetInt64(value(consumer_visibility_column)),
       .ordered = DatumGetBool(value(consumer_ordered_column)),
@@ -51,18 +51,15 @@ bool selects(const Consumer& consumer, const StreamRow& row) {
 }
 
 HeapTuple find_consumer(Oid schema, std::string_view name) {
-  Relation registry = open_own_table(schema, consumer_registry, AccessShareLock);
-  ScanKeyData key = equals_text(consumer_name_column, name);
-  HeapTuple row = only_row(registry, primary_key_index(registry), &key, 1);
-  table_close(registry, AccessShareLock);
-  return row;
+  return with_own_table(schema, consumer_registry, AccessShareLock, [&](Relation registry) {
+    ScanKeyData key = equals_text(consumer_name_column, name);
+    return only_row(registry, primary_key_index(registry), &key, 1);
+  });
 }
 
 Consumer read_definition(Oid schema, HeapTuple row) {
-  Relation registry = open_own_table(schema, consumer_registry, AccessShareLock);
-  const Consumer consumer = consumer_in_row(schema, registry, row);
-  table_close(registry, AccessShareLock);
-  return consumer;
+  return with_own_table(schema, consumer_registry, AccessShareLock,
+                        [&](Relation registry) { return consumer_in_row(schema, registry, row); });
 }
 
 std::string_view stream_of_consumer(Oid schema, HeapTuple row) {

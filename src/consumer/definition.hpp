@@ -1,4 +1,4 @@
-// From a consumer's name to its definition and its open table.
+// What a consumer is: its row in kanthorq_consumer_registry, and which events it selects.
 #pragma once
 
 #include "core/selection.hpp"
@@ -33,41 +33,43 @@ struct Consumer {
   std::string_view name;
   std::string_view stream;
   Selection selection;
-  Jsonb* metadata_contains;  // null where every metadata will do
+  Jsonb* metadata_contains;  // null if any metadata will do
   int attempt_max;
   int64 visibility_ms;
   bool ordered;
   Relation table;         // of its tasks
-  AclMode privilege;      // on that table, which its opening asked for
-  TransactionId version;  // who wrote this definition: another one may differ
+  AclMode privilege;      // what open_consumer() was asked to require on that table
+  TransactionId version;  // the transaction that wrote this definition: another one may differ
 };
 
-// Do the consumer's filters select this event? Takes memory, so who asks for many rows asks within
-// RowMemory::during().
+// Do the consumer's filters select this event? The answer takes memory: whoever asks for many rows
+// asks within RowMemory::during().
 bool selects(const Consumer& consumer, const StreamRow& row);
 
-// The registered definition; null where there is none.
+// A copy of the consumer's row in the registry; null if there is no such consumer.
 HeapTuple find_consumer(Oid schema, std::string_view name);
 
-// What such a row says; its table is not open.
+// What such a row says. The consumer's table is not open.
 Consumer read_definition(Oid schema, HeapTuple row);
 
-// The stream of the consumer with this registered definition.
+// The name of the stream that stands in such a row.
 std::string_view stream_of_consumer(Oid schema, HeapTuple row);
 
+// Raises 42704.
 [[noreturn]] void raise_no_such_consumer(Oid schema, std::string_view name);
 
 // Runs `body(name)` for each consumer of the stream.
 template <typename Body>
 void for_consumers_of(Oid schema, std::string_view stream, Body body) {
-  Relation registry = open_own_table(schema, consumer_registry, AccessShareLock);
-  for_rows(registry, primary_key_index(registry), nullptr, 0, [&](HeapTuple found) {
-    HeapTuple row = heap_copytuple(found);
+  const auto visit = [&](Relation registry, HeapTuple row) {
     if (view_of(DatumGetTextPP(row_value(registry, row, consumer_stream_column))) == stream)
       body(view_of(DatumGetTextPP(row_value(registry, row, consumer_name_column))));
     return true;
+  };
+  with_own_table(schema, consumer_registry, AccessShareLock, [&](Relation registry) {
+    for_rows(registry, primary_key_index(registry), nullptr, 0,
+             [&](HeapTuple row) { return visit(registry, heap_copytuple(row)); });
   });
-  table_close(registry, AccessShareLock);
 }
 
 }  // namespace kanthorq

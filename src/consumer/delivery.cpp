@@ -96,9 +96,7 @@ void redeliver(Pull& pull, const StreamRow& row, Task& task) {
 
 void collect_fresh(Pull& pull, const Lease& lease, int64 position) {
   with_position(pull.stream, pull.snapshot, position, [&](const StreamRow& row) {
-    Task task = new_task(position, row.id(), row.subject());
-    task.attempt_count = 1;
-    task.attempted_at = at_time(lease.number / 1000);  // the number is the time of its pull
+    Task task = first_attempt(row, lease.number);
     redeliver(pull, row, task);
     put_task(pull.consumer.table, task);
   });

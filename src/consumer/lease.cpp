@@ -7,10 +7,6 @@ namespace kanthorq {
 
 namespace {
 
-using namespace lease_table;
-
-constexpr int64 free_slot = 0;
-
 Datum encoded(Positions positions) {
   auto* bytes =
       static_cast<bytea*>(palloc(VARHDRSZ + max_encoded_positions_bytes(positions.count)));
@@ -38,45 +34,67 @@ Positions decoded(Datum value) {
   return positions;
 }
 
-void set_lease(RowValues& values, int64 lease, int64 until, Positions first, Positions more) {
-  values.set(number, Int64GetDatum(lease));
-  values.set(deadline, Int64GetDatum(until));
-  values.set(fresh, encoded(first));
-  values.set(again, encoded(more));
-}
-
-void update(Relation table, HeapTuple row, int64 lease, int64 until, Positions first,
-            Positions more) {
-  RowValues values(table);
-  set_lease(values, lease, until, first, more);
-  update_row(table, row, values);
-}
-
-void insert(Relation table, const Consumer& owner, int32 number_of_slot, int64 lease, int64 until,
-            Positions first, Positions more) {
-  RowValues values(table);
-  values.set(consumer, text_datum(owner.name));
-  values.set(slot, Int32GetDatum(number_of_slot));
-  set_lease(values, lease, until, first, more);
-  insert_row(table, values);
-}
-
-template <typename Wanted>
-HeapTuple find_slot(Relation table, const Consumer& owner, Wanted wanted) {
-  HeapTuple found = nullptr;
-  for_slots(table, owner, [&](HeapTuple row) {
-    if (wanted(row)) found = heap_copytuple(row);
-    return found == nullptr;
-  });
-  return found;
-}
-
 int64 number_in(Relation table, HeapTuple row) {
-  return DatumGetInt64(row_value(table, row, number));
+  return DatumGetInt64(row_value(table, row, lease_number_column));
 }
 
 int64 deadline_in(Relation table, HeapTuple row) {
-  return DatumGetInt64(row_value(table, row, deadline));
+  return DatumGetInt64(row_value(table, row, lease_deadline_column));
+}
+
+void set_lease(RowValues& values, int64 number, int64 deadline, Positions fresh, Positions again) {
+  values.set(lease_number_column, Int64GetDatum(number));
+  values.set(lease_deadline_column, Int64GetDatum(deadline));
+  values.set(lease_fresh_column, encoded(fresh));
+  values.set(lease_again_column, encoded(again));
+}
+
+void update_slot(Relation table, HeapTuple row, int64 number, int64 deadline, Positions fresh,
+                 Positions again) {
+  RowValues values(table);
+  set_lease(values, number, deadline, fresh, again);
+  update_row(table, row, values);
+}
+
+void insert_slot(Relation table, const Consumer& consumer, int32 slot, int64 number, int64 deadline,
+                 Positions fresh, Positions again) {
+  RowValues values(table);
+  values.set(lease_consumer_column, text_datum(consumer.name));
+  values.set(lease_slot_column, Int32GetDatum(slot));
+  set_lease(values, number, deadline, fresh, again);
+  insert_row(table, values);
+}
+
+void clear_slot(Relation table, HeapTuple row) { update_slot(table, row, free_slot, 0, {}, {}); }
+
+// A copy of the last free slot; null if there is none, and then `in_use` counts all slots.
+struct FreeSlot {
+  HeapTuple row;
+  int32 in_use;
+};
+
+FreeSlot find_free_slot(Relation table, const Consumer& consumer) {
+  FreeSlot free{nullptr, 0};
+  for_slots(table, consumer, [&](HeapTuple row) {
+    if (number_in(table, row) != free_slot) {
+      free.in_use++;
+      return true;
+    }
+    free.row = heap_copytuple(row);
+    return false;
+  });
+  return free;
+}
+
+// A copy of the slot that has the lease with this number; null if no slot has it.
+HeapTuple find_slot_of(Relation table, const Consumer& consumer, int64 number) {
+  HeapTuple slot = nullptr;
+  if (number == free_slot) return nullptr;
+  for_slots(table, consumer, [&](HeapTuple row) {
+    if (number_in(table, row) == number) slot = heap_copytuple(row);
+    return slot == nullptr;
+  });
+  return slot;
 }
 
 // Did it run out before the other one, or at the same time with an earlier pull?
@@ -86,120 +104,111 @@ bool is_before(Relation table, HeapTuple row, HeapTuple other) {
   return own < others || (own == others && number_in(table, row) < number_in(table, other));
 }
 
-}  // namespace
-
-namespace lease_table {
-
-constexpr Oid types[] = {VARCHAROID, INT4OID, INT8OID, INT8OID, BYTEAOID, BYTEAOID};
-constexpr OwnTable known{"kanthorq_delivery_lease", types, lengthof(types)};
-
-Relation open(Oid schema, LOCKMODE lock) { return open_own_table(schema, known, lock); }
-
-Lease read(Relation table, HeapTuple row) {
-  return {
-      .row = row,
-      .number = number_in(table, row),
-      .deadline = DatumGetInt64(row_value(table, row, deadline)),
-      .fresh = decoded(row_value(table, row, fresh)),
-      .again = decoded(row_value(table, row, again)),
-  };
-}
-
-}  // namespace lease_table
-
-int64 next_lease_number(int64 last) {
-  return Max(last + 1, GetCurrentTimestamp() + microseconds_from_1970_to_2000);
-}
-
-void open_lease(const Consumer& owner, int64 lease, int64 until, Positions first, Positions more) {
-  Relation table = lease_table::open(owner.schema, RowExclusiveLock);
-  int32 slots = 0;
-  HeapTuple free = find_slot(table, owner, [&](HeapTuple row) {
-    slots++;
-    return number_in(table, row) == free_slot;
-  });
-  if (free)
-    update(table, free, lease, until, first, more);
-  else
-    insert(table, owner, slots + 1, lease, until, first, more);
-  table_close(table, NoLock);
-}
-
-Lease lock_lease(const Consumer& owner, int64 lease, IfLocked if_locked) {
-  Lease locked{};
-  Relation table = lease_table::open(owner.schema, RowExclusiveLock);
-  HeapTuple row = find_slot(table, owner, [&](HeapTuple candidate) {
-    return lease != free_slot && number_in(table, candidate) == lease;
-  });
-  if (row) row = lock_row(table, row, if_locked);
-  // Whoever held the lock may have settled or collected the lease meanwhile, and the slot may even
-  // have the next lease in it.
-  if (row && number_in(table, row) == lease) locked = lease_table::read(table, row);
-  table_close(table, NoLock);
-  return locked;
-}
-
-void shrink_lease(const Consumer& owner, const Lease& lease, Positions first, Positions more) {
-  Relation table = lease_table::open(owner.schema, RowExclusiveLock);
-  const bool done = first.count + more.count == 0;
-  update(table, lease.row, done ? free_slot : lease.number, done ? 0 : lease.deadline, first, more);
-  table_close(table, NoLock);
-}
-
-void extend_lease(const Consumer& owner, const Lease& lease, int64 until) {
-  Relation table = lease_table::open(owner.schema, RowExclusiveLock);
-  update(table, lease.row, lease.number, until, lease.fresh, lease.again);
-  table_close(table, NoLock);
-}
-
-// Not the newest version of its row where that was changed since it was read: it may be a lease
-// that did not run out, and its lock would be kept.
-Lease take_expired_lease(const Consumer& owner, int64 now) {
-  Relation table = lease_table::open(owner.schema, RowExclusiveLock);
+// A copy of the slot whose lease ran out first; null if none ran out that nobody has locked.
+HeapTuple find_expired_slot(Relation table, const Consumer& consumer, int64 now) {
   HeapTuple oldest = nullptr;
-  for_slots(table, owner, [&](HeapTuple row) {
+  for_slots(table, consumer, [&](HeapTuple row) {
     if (number_in(table, row) != free_slot && deadline_in(table, row) <= now &&
         (!oldest || is_before(table, row, oldest)) && !is_held_by_other(table, row))
       oldest = heap_copytuple(row);
     return true;
   });
-  HeapTuple locked = oldest ? lock_row(table, oldest, IfLocked::skip_changed) : nullptr;
-  const Lease taken = locked ? lease_table::read(table, locked) : Lease{};
-  table_close(table, NoLock);
-  return taken;
+  return oldest;
 }
 
-int64 next_deadline(const Consumer& owner) {
-  int64 next = PG_INT64_MAX;
-  Relation table = lease_table::open(owner.schema, AccessShareLock);
-  find_slot(table, owner, [&](HeapTuple row) {
-    if (number_in(table, row) != free_slot && !is_held_by_other(table, row))
-      next = Min(next, deadline_in(table, row));
-    return false;
+}  // namespace
+
+Lease read_lease(Relation table, HeapTuple row) {
+  return {
+      .row = row,
+      .number = number_in(table, row),
+      .deadline = deadline_in(table, row),
+      .fresh = decoded(row_value(table, row, lease_fresh_column)),
+      .again = decoded(row_value(table, row, lease_again_column)),
+  };
+}
+
+int64 next_lease_number(int64 last) {
+  return Max(last + 1, GetCurrentTimestamp() + microseconds_from_1970_to_2000);
+}
+
+void open_lease(const Consumer& consumer, int64 number, int64 deadline, Positions fresh,
+                Positions again) {
+  with_own_table(consumer.schema, lease_table, RowExclusiveLock, [&](Relation table) {
+    const FreeSlot free = find_free_slot(table, consumer);
+    if (free.row)
+      update_slot(table, free.row, number, deadline, fresh, again);
+    else
+      insert_slot(table, consumer, free.in_use + 1, number, deadline, fresh, again);
   });
-  table_close(table, AccessShareLock);
+}
+
+Lease lock_lease(const Consumer& consumer, int64 number, IfLocked if_locked) {
+  return with_own_table(consumer.schema, lease_table, RowExclusiveLock, [&](Relation table) {
+    HeapTuple row = find_slot_of(table, consumer, number);
+    if (row) row = lock_row(table, row, if_locked);
+    // Whoever held the lock may have settled or collected the lease meanwhile, and the slot may
+    // even have the next lease in it.
+    const bool is_still_there = row && number_in(table, row) == number;
+    return is_still_there ? read_lease(table, row) : Lease{};
+  });
+}
+
+void shrink_lease(const Consumer& consumer, const Lease& lease, Positions fresh, Positions again) {
+  with_own_table(consumer.schema, lease_table, RowExclusiveLock, [&](Relation table) {
+    if (fresh.count + again.count == 0)
+      clear_slot(table, lease.row);
+    else
+      update_slot(table, lease.row, lease.number, lease.deadline, fresh, again);
+  });
+}
+
+void extend_lease(const Consumer& consumer, const Lease& lease, int64 deadline) {
+  with_own_table(consumer.schema, lease_table, RowExclusiveLock, [&](Relation table) {
+    update_slot(table, lease.row, lease.number, deadline, lease.fresh, lease.again);
+  });
+}
+
+// If the row was changed since it was read, its newest version is not taken: that may be a lease
+// that did not run out, and its lock would be kept.
+Lease take_expired_lease(const Consumer& consumer, int64 now) {
+  return with_own_table(consumer.schema, lease_table, RowExclusiveLock, [&](Relation table) {
+    HeapTuple row = find_expired_slot(table, consumer, now);
+    if (row) row = lock_row(table, row, IfLocked::skip_changed);
+    return row ? read_lease(table, row) : Lease{};
+  });
+}
+
+int64 next_deadline(const Consumer& consumer) {
+  int64 next = PG_INT64_MAX;
+  with_own_table(consumer.schema, lease_table, AccessShareLock, [&](Relation table) {
+    for_slots(table, consumer, [&](HeapTuple row) {
+      if (number_in(table, row) != free_slot && !is_held_by_other(table, row))
+        next = Min(next, deadline_in(table, row));
+      return true;
+    });
+  });
   return next;
 }
 
-// Without reading what is in them, so that it is the way out where that is damaged.
-void free_leases(const Consumer& owner) {
-  Relation table = lease_table::open(owner.schema, RowExclusiveLock);
-  for_slots(table, owner, [&](HeapTuple row) {
-    if (number_in(table, row) != free_slot)
-      update(table, heap_copytuple(row), free_slot, 0, {}, {});
-    return true;
+// It does not read what is in them, so a seek is the way out if that is damaged.
+void free_leases(const Consumer& consumer) {
+  with_own_table(consumer.schema, lease_table, RowExclusiveLock, [&](Relation table) {
+    for_slots(table, consumer, [&](HeapTuple row) {
+      if (number_in(table, row) != free_slot) clear_slot(table, heap_copytuple(row));
+      return true;
+    });
   });
-  table_close(table, NoLock);
 }
 
-void delete_leases(Oid schema, std::string_view name) {
-  Relation table = lease_table::open(schema, RowExclusiveLock);
-  ScanKeyData key = equals_text(consumer, name);
-  for_rows(table, primary_key_index(table), &key, 1, [&](HeapTuple row) {
-    delete_row(table, row);
-    return true;
+void delete_leases(Oid schema, std::string_view consumer) {
+  with_own_table(schema, lease_table, RowExclusiveLock, [&](Relation table) {
+    ScanKeyData key = equals_text(lease_consumer_column, consumer);
+    for_rows(table, primary_key_index(table), &key, 1, [&](HeapTuple row) {
+      delete_row(table, row);
+      return true;
+    });
   });
-  table_close(table, NoLock);
 }
 
 }  // namespace kanthorq

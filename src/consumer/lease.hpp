@@ -1,13 +1,13 @@
 // Leases: which events a worker has, and until when.
 //
-// A lease is a row of kanthorq_delivery_lease. The rows are slots that are used again, and no index
-// is on a column that changes, so every change of one is HOT and a consumer has as many rows as it
-// ever had leases open at once. Its events are kept as positions: those that are delivered for the
-// first time, and those that have a task row.
+// A lease is a row of kanthorq_delivery_lease. The rows are slots that are used again. No index is
+// on a column that changes, so every change of a slot is HOT, and a consumer has as many slots as
+// it ever had leases open at once. A lease keeps its events as positions: those that are delivered
+// for the first time (fresh), and those that have a task row (again).
 //
-// A slot that is in use is changed by whoever holds the lock of its row: the worker that settles
-// it, or a pull that collects it when its time has run out. A free slot is taken under
-// lock_consumer(). So a worker never waits for another worker's pull.
+// Whoever holds the lock of its row changes a slot that is in use: the worker that settles the
+// lease, or a pull that collects it after its deadline. A free slot is taken under lock_consumer().
+// So a worker never waits for another worker's pull.
 #pragma once
 
 #include "consumer/definition.hpp"
@@ -17,11 +17,26 @@
 
 namespace kanthorq {
 
-// What a pull may return, and so what a lease may cover.
+enum LeaseColumn : AttrNumber {
+  lease_consumer_column = 1,
+  lease_slot_column,
+  lease_number_column,
+  lease_deadline_column,
+  lease_fresh_column,
+  lease_again_column,
+};
+inline constexpr Oid lease_types[] = {VARCHAROID, INT4OID, INT8OID, INT8OID, BYTEAOID, BYTEAOID};
+inline constexpr OwnTable lease_table{"kanthorq_delivery_lease", lease_types,
+                                      lengthof(lease_types)};
+
+// The number in a slot that has no lease.
+inline constexpr int64 free_slot = 0;
+
+// How many events a pull may return, and so how many a lease may have.
 inline constexpr int max_pull_size = 10'000;
 
 struct Positions {
-  int64* values;
+  int64* values;  // ascending, unless said otherwise
   std::size_t count;
 };
 
@@ -33,75 +48,73 @@ inline bool holds(Positions positions, int64 position) {
 struct Lease {
   HeapTuple row;
   int64 number;
-  int64 deadline;   // milliseconds since the epoch
-  Positions fresh;  // ascending, and so is the next
+  int64 deadline;  // milliseconds since the epoch
+  Positions fresh;
   Positions again;
 
   std::size_t count() const { return fresh.count + again.count; }
+  bool has(int64 position) const { return holds(fresh, position) || holds(again, position); }
 };
 
-// A number for a lease that this consumer never had: the microsecond of the clock, or one more than
-// the last committed one. A pull that is rolled back, or lost in a crash, so takes its number
-// along.
+// A number for a new lease that this consumer never had: the microsecond of the clock, or one more
+// than `last`, the number of its last committed lease. So the number of a pull that is rolled back,
+// or lost in a crash, is lost with it.
 int64 next_lease_number(int64 last);
 
-// Opens a lease, in a free slot or a new one.
+// When the lease with this number was opened, in milliseconds since the epoch.
+inline int64 lease_opened_at(int64 number) { return number / 1000; }
+
+// Opens a lease in a free slot or in a new one. `deadline` is in milliseconds since the epoch.
 void open_lease(const Consumer& consumer, int64 number, int64 deadline, Positions fresh,
                 Positions again);
 
-// The lease, its row locked to the end of the transaction. No row if nobody holds it any more, or,
-// with `skip`, if somebody is settling it.
+// Returns the lease after it has locked its row to the end of the transaction. There is no row if
+// nobody holds the lease any more, or, with `skip`, if somebody is settling it.
 Lease lock_lease(const Consumer& consumer, int64 number, IfLocked if_locked);
 
-// What is left of a lease after some of it was settled; nothing left frees the slot.
+// Leaves these events in a lease whose row is locked. If none is left, the slot becomes free.
 void shrink_lease(const Consumer& consumer, const Lease& lease, Positions fresh, Positions again);
 
+// Moves the deadline of a lease whose row is locked.
 void extend_lease(const Consumer& consumer, const Lease& lease, int64 deadline);
 
-// Runs `body(lease)` for each lease in use, as it is committed, in no order, until it returns
-// false. The rows are not locked. What it is given and what it allocates is gone afterwards.
-template <typename Body>
-void for_leases(const Consumer& consumer, Body body);
-
-// The lease that ran out first, unless somebody is about to settle it, its row locked; no row where
-// there is none.
+// Returns the lease that ran out first before `now`, its row locked. Skips leases that somebody is
+// about to settle. There is no row if there is no such lease.
 Lease take_expired_lease(const Consumer& consumer, int64 now);
 
-// The earliest deadline, PG_INT64_MAX where there is none. Leases that somebody is about to settle
-// don't count: nobody could take them.
+// The earliest deadline, PG_INT64_MAX if there is none. Leases that somebody is about to settle
+// don't count, because nobody could take them.
 int64 next_deadline(const Consumer& consumer);
 
 // Ends all leases. Nobody else may be at work on them: the caller has locked the consumer's table.
 void free_leases(const Consumer& consumer);
 void delete_leases(Oid schema, std::string_view consumer);
 
-namespace lease_table {
-
-enum Column : AttrNumber { consumer = 1, slot, number, deadline, fresh, again };
-
-Relation open(Oid schema, LOCKMODE lock);
-Lease read(Relation table, HeapTuple row);
+// The lease in this row of the table. Raises XX001 if its positions are damaged.
+Lease read_lease(Relation table, HeapTuple row);
 
 // Runs `body(row)` for each slot of the consumer, the last one first, until it returns false.
 template <typename Body>
-void for_slots(Relation table, const Consumer& owner, Body body) {
-  for_newest_rows(table, primary_key_index(table), equals_text(consumer, owner.name), slot, body);
+void for_slots(Relation table, const Consumer& consumer, Body body) {
+  for_newest_rows(table, primary_key_index(table),
+                  equals_text(lease_consumer_column, consumer.name), lease_slot_column, body);
 }
 
-}  // namespace lease_table
-
+// Runs `body(lease)` for each lease in use, as it is committed, in no order, until it returns
+// false. The rows are not locked. What `body` gets and what it allocates is gone afterwards.
 template <typename Body>
 void for_leases(const Consumer& consumer, Body body) {
-  Relation table = lease_table::open(consumer.schema, AccessShareLock);
   const RowMemory memory;
-  lease_table::for_slots(table, consumer, [&](HeapTuple row) {
+  const auto visit = [&](Relation table, HeapTuple row) {
     return memory.during([&] {
-      const Lease lease = lease_table::read(table, row);
-      return lease.number == 0 || body(lease);
+      const Lease lease = read_lease(table, row);
+      return lease.number == free_slot || body(lease);
     });
+  };
+  with_own_table(consumer.schema, lease_table, AccessShareLock, [&](Relation table) {
+    for_slots(table, consumer, [&](HeapTuple row) { return visit(table, row); });
   });
   memory.end();
-  table_close(table, AccessShareLock);
 }
 
 }  // namespace kanthorq

@@ -17,8 +17,8 @@ enum PlaceColumn : AttrNumber {
 constexpr Oid place_types[] = {VARCHAROID, INT8OID, INT8OID, INT8ARRAYOID, INT8OID};
 constexpr OwnTable place_table{"kanthorq_delivery_state", place_types, lengthof(place_types)};
 
-// The list of late writers is kept as an array of (txid, after, upto), one after the other, which
-// a DBA can read.
+// The late list is stored as an array of (txid, after, upto), one after the other, which a DBA can
+// read.
 constexpr int late_fields = 3;
 
 Datum late_array(const LateWriter* late, std::size_t count) {
@@ -100,37 +100,36 @@ bool is_same(const Place& a, const Place& b) {
 }
 
 Place read_place(const Consumer& consumer) {
-  Relation table = open_own_table(consumer.schema, place_table, AccessShareLock);
-  const Place place = place_in(table, require_row(table, consumer.name));
-  table_close(table, AccessShareLock);
-  return place;
+  return with_own_table(consumer.schema, place_table, AccessShareLock, [&](Relation table) {
+    return place_in(table, require_row(table, consumer.name));
+  });
 }
 
 bool write_place(const Consumer& consumer, const Place& stored, const Place& place) {
   if (is_same(stored, place)) return false;
-  Relation table = open_own_table(consumer.schema, place_table, RowExclusiveLock);
-  RowValues values(table);
-  set_place(values, place);
-  // Found again under this lock: a VACUUM FULL since it was read would have moved it.
-  update_row(table, require_row(table, consumer.name), values);
-  table_close(table, NoLock);
+  with_own_table(consumer.schema, place_table, RowExclusiveLock, [&](Relation table) {
+    RowValues values(table);
+    set_place(values, place);
+    // The row is found again under this lock: a VACUUM FULL since it was read has moved it.
+    update_row(table, require_row(table, consumer.name), values);
+  });
   return true;
 }
 
 void create_place(Oid schema, std::string_view consumer, const Place& place) {
-  Relation table = open_own_table(schema, place_table, RowExclusiveLock);
-  RowValues values(table);
-  values.set(consumer_column, text_datum(consumer));
-  set_place(values, place);
-  insert_row(table, values);
-  table_close(table, NoLock);
+  with_own_table(schema, place_table, RowExclusiveLock, [&](Relation table) {
+    RowValues values(table);
+    values.set(consumer_column, text_datum(consumer));
+    set_place(values, place);
+    insert_row(table, values);
+  });
 }
 
 void delete_place(Oid schema, std::string_view consumer) {
-  Relation table = open_own_table(schema, place_table, RowExclusiveLock);
-  HeapTuple row = find_row(table, consumer);
-  if (row) delete_row(table, row);
-  table_close(table, NoLock);
+  with_own_table(schema, place_table, RowExclusiveLock, [&](Relation table) {
+    HeapTuple row = find_row(table, consumer);
+    if (row) delete_row(table, row);
+  });
 }
 
 }  // namespace kanthorq

@@ -1,5 +1,6 @@
-// A consumer's place in its stream: the row of kanthorq_delivery_state. Read and written under
-// lock_consumer(), or read without it to see whether there is anything to do.
+// A consumer's place in its stream: its row in kanthorq_delivery_state. It is read and written
+// under lock_consumer(). Whoever only wants to know whether there is anything to do reads it
+// without.
 #pragma once
 
 #include "consumer/definition.hpp"
@@ -11,25 +12,28 @@ namespace kanthorq {
 
 struct Place {
   Cursor cursor;
-  LateWriter* late;
+  LateWriter* late;  // the late list
   std::size_t late_count;
-  int64 last_lease;
+  int64 last_lease;  // the number of the last lease
 };
 
+// A copy in the current memory context.
 Place copy_of(const Place& place);
 
-// Moves the cursor, and notes what was read before anything else: the last position handed out and
-// the writers that were open then. Ended writers in the late list stay as they are.
+// Moves the cursor, and notes what a pull reads before anything else: the ceiling, which is the
+// last position handed out, and the writers that were open then. Ended writers in the late list
+// stay as they are.
 void move_cursor(Place& place, int64 cursor, int64 ceiling, const OpenWriters& writers);
 
 bool is_same(const Place& a, const Place& b);
 
 Place read_place(const Consumer& consumer);
 
-// Writes `place` where it differs from `stored`, which was read under the lock; false, with nothing
-// written, where it does not.
+// Writes `place` if it differs from `stored`, which was read under the lock. Returns whether it
+// does.
 bool write_place(const Consumer& consumer, const Place& stored, const Place& place);
 
+// For whoever creates or drops the consumer.
 void create_place(Oid schema, std::string_view consumer, const Place& place);
 void delete_place(Oid schema, std::string_view consumer);
 

@@ -1,5 +1,6 @@
 #include "consumer/task.hpp"
 
+#include "consumer/lease.hpp"
 #include "consumer/task_table.hpp"
 #include "server/datum.hpp"
 #include "server/indexes.hpp"
@@ -12,11 +13,11 @@ namespace {
 constexpr int max_errors = 16;
 constexpr int max_error_characters = 2000;
 
-// Whoever may write into the table may have put more there: with 4 bytes for each character ours
-// come to an eighth of this. More is not read, and goes with the next error.
+// Whoever may write into the table may have put more there. Our own errors, with 4 bytes for each
+// character, come to an eighth of this. More is not read, and goes with the next error.
 constexpr Size max_errors_bytes = 1024 * 1024;
 
-// And no valid state is longer than this.
+// No valid state is longer, but whoever may write into the table may have put a longer one there.
 constexpr int max_state_bytes = 16;
 
 RowValues row_values(Relation table, const Task& task) {
@@ -33,35 +34,36 @@ RowValues row_values(Relation table, const Task& task) {
   return values;
 }
 
+void push_text(JsonState* state, JsonbIteratorToken token, std::string_view text) {
+  JsonbValue value;
+  value.type = jbvString;
+  value.val.string = {static_cast<int>(text.size()), const_cast<char*>(text.data())};
+  push_json(state, token, &value);
+}
+
+void push_number(JsonState* state, int64 number) {
+  JsonbValue value;
+  value.type = jbvNumeric;
+  value.val.numeric = int64_to_numeric(number);
+  push_json(state, WJB_VALUE, &value);
+}
+
+// {"at": now, "attempt": attempt, "error": error}, the error cut at its maximum.
 Datum error_entry(int64 now, int attempt, std::string_view error) {
   const int size = static_cast<int>(error.size());
   const int kept = pg_mbcharcliplen(error.data(), size, max_error_characters);
   JsonState state{};
-  const auto key = [&](std::string_view name) {
-    JsonbValue value;
-    value.type = jbvString;
-    value.val.string = {static_cast<int>(name.size()), const_cast<char*>(name.data())};
-    push_json(&state, WJB_KEY, &value);
-  };
-  const auto number = [&](int64 value) {
-    JsonbValue entry;
-    entry.type = jbvNumeric;
-    entry.val.numeric = int64_to_numeric(value);
-    push_json(&state, WJB_VALUE, &entry);
-  };
   push_json(&state, WJB_BEGIN_OBJECT, nullptr);
-  key("at");
-  number(now);
-  key("attempt");
-  number(attempt);
-  key("error");
-  JsonbValue text;
-  text.type = jbvString;
-  text.val.string = {kept, const_cast<char*>(error.data())};
-  push_json(&state, WJB_VALUE, &text);
+  push_text(&state, WJB_KEY, "at");
+  push_number(&state, now);
+  push_text(&state, WJB_KEY, "attempt");
+  push_number(&state, attempt);
+  push_text(&state, WJB_KEY, "error");
+  push_text(&state, WJB_VALUE, {error.data(), static_cast<std::size_t>(kept)});
   return JsonbPGetDatum(JsonbValueToJsonb(push_json(&state, WJB_END_OBJECT, nullptr)));
 }
 
+// The errors with one more, the oldest ones left out if there are too many.
 Datum errors_with(Datum errors, Datum entry) {
   if (toast_raw_datum_size(errors) > max_errors_bytes) errors = no_errors();
   Datum* values;
@@ -69,12 +71,12 @@ Datum errors_with(Datum errors, Datum entry) {
   int count;
   deconstruct_array(DatumGetArrayTypeP(errors), JSONBOID, -1, false, TYPALIGN_INT, &values, &nulls,
                     &count);
-  int there = 0;  // a worker may write into the table, nulls for instance
+  int entries = 0;  // a worker may write into the table, nulls for instance
   for (int i = 0; i < count; i++)
-    if (!nulls[i]) values[there++] = values[i];
-  const int kept = Min(there, max_errors - 1);
+    if (!nulls[i]) values[entries++] = values[i];
+  const int kept = Min(entries, max_errors - 1);
   Datum* all = palloc_array_of<Datum>(kept + 1);
-  for (int i = 0; i < kept; i++) all[i] = values[there - kept + i];
+  for (int i = 0; i < kept; i++) all[i] = values[entries - kept + i];
   all[kept] = entry;
   return PointerGetDatum(construct_array(all, kept + 1, JSONBOID, -1, false, TYPALIGN_INT));
 }
@@ -83,11 +85,11 @@ Datum errors_with(Datum errors, Datum entry) {
 
 Datum no_errors() { return PointerGetDatum(construct_empty_array(JSONBOID)); }
 
-Task new_task(int64 position, std::string_view event_id, std::string_view subject) {
+Task new_task(const StreamRow& row) {
   return {
-      .position = position,
-      .event_id = text_datum(event_id),
-      .subject = text_datum(subject),
+      .position = row.position(),
+      .event_id = text_datum(row.id()),
+      .subject = text_datum(row.subject()),
       .state = TaskState::available,
       .attempt_count = 0,
       .schedule_at = no_time,
@@ -95,6 +97,13 @@ Task new_task(int64 position, std::string_view event_id, std::string_view subjec
       .errors = no_errors(),
       .finalized_at = no_time,
   };
+}
+
+Task first_attempt(const StreamRow& row, int64 lease) {
+  Task task = new_task(row);
+  task.attempt_count = 1;
+  task.attempted_at = at_time(lease_opened_at(lease));
+  return task;
 }
 
 FoundTask read_task(Relation table, HeapTuple row) {
@@ -110,8 +119,8 @@ FoundTask read_task(Relation table, HeapTuple row) {
       .errors = value(task_error_column),
       .finalized_at = nullable_row_value(table, row, task_finalized_at_column),
   };
-  // Whoever may write into the table may have written something else. Taken for one that is to be
-  // tried again it stops nobody.
+  // Whoever may write into the table may have written something else. It is taken for a task that
+  // is to be tried again, which stops nobody.
   const text* state = DatumGetTextPSlice(value(task_state_column), 0, max_state_bytes);
   if (!parse_task_state(view_of(state), task.state)) task.state = TaskState::retryable;
   return {row, task};
@@ -132,7 +141,8 @@ FoundTask lock_task(Relation table, int64 position) {
     const FoundTask locked = row ? read_task(table, row) : FoundTask{};
     if (locked.row && locked.task.position == position) return locked;
     CHECK_FOR_INTERRUPTS();
-    CommandCounterIncrement();  // or what the calling statement itself deleted would be found again
+    // Without this, a row that the calling statement itself deleted would be found again.
+    CommandCounterIncrement();
   }
 }
 
@@ -143,14 +153,14 @@ void put_task(Relation table, const Task& task) {
   insert_row(table, row_values(table, task));
 }
 
-// An index that was begun since the table was opened, which CONCURRENTLY does beside us, is opened
-// with the others by the server, and its owner's code would run.
+// CREATE INDEX CONCURRENTLY may have added an index since the table was opened. The server opens it
+// with the others, and its owner's code would run.
 void change_task(Relation table, const FoundTask& locked, const Task& task) {
   require_task_table(table);
   update_row(table, locked.row, row_values(table, task));
 }
 
-void delete_task(Relation table, const FoundTask& found) { delete_row(table, found.row); }
+void delete_task(Relation table, const FoundTask& locked) { delete_row(table, locked.row); }
 
 void fail_attempt(Task& task, int attempt_max, int64 now, int64 retry_at, std::string_view error) {
   task.state = after_failure(task.attempt_count, attempt_max);

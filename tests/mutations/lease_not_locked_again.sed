@@ -1,4 +1,4 @@
 # A lease that was given on while its worker waited for the lock is settled all the same.
 # file: src/consumer/lease.cpp
 # red: isolation
-s/^  if \(row && number_in\(table, row\) == lease\) locked = lease_table::read\(table, row\);$/  if (row) locked = lease_table::read(table, row);/
+s/^    const bool is_still_there = row && number_in\(table, row\) == number;$/    const bool is_still_there = row != nullptr;/

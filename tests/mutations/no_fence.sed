@@ -1,5 +1,5 @@
 # Whoever names any number settles whatever lease is open.
 # file: src/consumer/lease.cpp
 # red: isolation
-s/^    return lease != free_slot && number_in\(table, candidate\) == lease;$/    return lease != free_slot \&\& number_in(table, candidate) != free_slot;/
-s/^  if \(row && number_in\(table, row\) == lease\) locked/  if (row \&\& number_in(table, row) != free_slot) locked/
+s/^    if \(number_in\(table, row\) == number\) slot = heap_copytuple\(row\);$/    if (number_in(table, row) != free_slot) slot = heap_copytuple(row);/
+s/^    const bool is_still_there = row && number_in\(table, row\) == number;$/    const bool is_still_there = row \&\& number_in(table, row) != free_slot;/
