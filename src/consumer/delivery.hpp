@@ -10,21 +10,22 @@ namespace kanthorq {
 
 // What a pull asks for, and where its rows go.
 struct Batch {
-  std::size_t size;
-  int64 visibility_ms;
+  std::size_t size;     // from 1 to max_pull_size
+  int64 visibility_ms;  // from the pull to the lease's deadline
   ReturnSetInfo* result;
 };
 
-struct Look {
-  Place place;            // the consumer's, after it
-  std::size_t looked_at;  // rows of the stream
-  bool must_be_kept;      // it did something, and can't be taken for not having been
+struct Delivery {
+  Place place;            // the consumer's, after the delivery
+  std::size_t rows_read;  // rows of the stream
+  bool must_be_kept;      // it wrote something, or skipped an event that may be resumed
 };
 
-// Looks for events from `from` on and delivers them to the batch, under a lease if there are any.
-// Everything is written but the place: where the look must not be kept, nothing was written at all,
-// and another look may start at either place. The caller holds lock_consumer().
-Look look_for_events(const Consumer& consumer, const OpenStream& stream, const Place& from,
-                     const Batch& batch);
+// Looks for events from the place `from` on and delivers them to the batch, under a lease if there
+// are any. Writes everything but the place. If the delivery need not be kept, nothing was written
+// at all, and the next one may start at the old place or at the new one. The caller holds
+// lock_consumer(). Raises 55000 if the stream's positions were set back or altered.
+Delivery deliver_events(const Consumer& consumer, const OpenStream& stream, const Place& from,
+                        const Batch& batch);
 
 }  // namespace kanthorq

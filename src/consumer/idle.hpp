@@ -8,13 +8,12 @@
 
 namespace kanthorq {
 
-// When a pull that starts at `place` may have something to do, in milliseconds since the epoch:
-// the past where it may have at once, and the greatest number where that takes somebody else's
-// commit. Takes no lock and writes nothing, so it may be out of date in either direction by the
-// time it answers.
+// When a pull that starts at `place` may have something to do, in milliseconds since the epoch: the
+// past if it may have something at once, PG_INT64_MAX if somebody else has to commit first. Takes
+// no lock and writes nothing, so the answer may be out of date in either direction.
 int64 due_at(const Consumer& consumer, const OpenStream& stream, const Place& place);
 
-// The same without what others commit: the next deadline of a lease or retry.
+// The same without the stream: the next deadline of a lease or the next retry.
 int64 scheduled_at(const Consumer& consumer);
 
 }  // namespace kanthorq

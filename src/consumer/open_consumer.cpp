@@ -21,38 +21,36 @@ struct KnownConsumer {
 
 constinit Knowledge<KnownConsumer> known_consumers;
 
-// Is the open table the very one that the consumer was created with? The library forgets that only
+// Is the open table the very one that the consumer was created with? The registry forgets it only
 // after the table is dropped, so the answer is kept as long as the table is not changed.
 bool is_registered_table(const Consumer& consumer) {
-  const auto is_for = [&](const KnownConsumer& entry) {
+  const auto is_its_entry = [&](const KnownConsumer& entry) {
     return std::string_view(entry.name, entry.name_size) == consumer.name;
   };
-  const KnownConsumer& entry =
-      known_consumers.about(consumer.table, is_for, [&](KnownConsumer& look) {
-        const bool is_its =
-            registered_table(consumer.schema, Kind::consumer, consumer.name).table ==
-            RelationGetRelid(consumer.table);
-        look.name_size = is_its ? static_cast<std::uint8_t>(consumer.name.size()) : 0;
-        memcpy(look.name, consumer.name.data(), look.name_size);
-        return is_its;
-      });
-  return is_for(entry);
+  const auto fill = [&](KnownConsumer& entry) {
+    const Oid registered = registered_table(consumer.schema, Kind::consumer, consumer.name).table;
+    const bool is_registered = registered == RelationGetRelid(consumer.table);
+    entry.name_size = is_registered ? static_cast<std::uint8_t>(consumer.name.size()) : 0;
+    memcpy(entry.name, consumer.name.data(), entry.name_size);
+    return is_registered;
+  };
+  return is_its_entry(known_consumers.about(consumer.table, is_its_entry, fill));
 }
 
 }  // namespace
 
 bool try_open_consumer(Oid schema, std::string_view name, LOCKMODE lock, Consumer& consumer) {
-  TableName mapped = table_name(consumer_table_prefix, name);
-  const Oid oid = RangeVarGetRelid(
-      makeRangeVar(get_namespace_name(schema), mapped.bytes.data(), -1), lock, true);
+  TableName table = table_name(consumer_table_prefix, name);
+  const Oid oid = RangeVarGetRelid(makeRangeVar(get_namespace_name(schema), table.bytes.data(), -1),
+                                   lock, true);
   if (!OidIsValid(oid)) return false;
   HeapTuple row = find_consumer(schema, name);
   if (!row) {
-    UnlockRelationOid(oid, lock);  // whoever only looks keeps no lock on it
+    UnlockRelationOid(oid, lock);  // it is somebody else's table
     return false;
   }
   consumer = read_definition(schema, row);
-  consumer.table = relation_open(oid, NoLock);  // whatever has the name
+  consumer.table = relation_open(oid, NoLock);
   if (is_registered_table(consumer)) return true;
   relation_close(consumer.table, lock);
   return false;
@@ -70,7 +68,7 @@ Consumer open_consumer(Oid schema, std::string_view name, LOCKMODE lock, AclMode
   return consumer;
 }
 
-// The server took the lock to find the table by its name, and open_consumer() once more.
+// The lock was taken twice: by the server to find the table by its name, and by open_consumer().
 void give_back_consumer(const Consumer& consumer, LOCKMODE lock) {
   const Oid table = RelationGetRelid(consumer.table);
   relation_close(consumer.table, lock);
@@ -118,9 +116,9 @@ void raise_no_consumer_table(Oid schema, std::string_view name, int sqlstate) {
 }
 
 // Whoever drops a stream locks its table first, then those of its consumers. In the other order a
-// worker and the drop could wait for each other, with a publisher before them both. But which
-// stream it is the consumer says. So a lock on the stream that is not to be had at once is waited
-// for without the consumer's.
+// worker and the drop could wait for each other, if a publisher keeps both waiting. But only the
+// consumer says which stream it is. So a worker that must wait for the stream gives the consumer
+// back before it waits.
 Consumer open_consumer_after_stream(Oid schema, std::string_view name, LOCKMODE lock,
                                     AclMode privilege) {
   const Consumer consumer = open_consumer(schema, name, lock, privilege);

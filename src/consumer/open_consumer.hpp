@@ -1,4 +1,4 @@
-// What the functions of a worker have in common: an open consumer and its open stream.
+// From a consumer's name to its open table, its definition and its open stream.
 #pragma once
 
 #include "consumer/definition.hpp"
@@ -10,15 +10,16 @@
 namespace kanthorq {
 
 // Opens the consumer with a lock on its table that is kept to the end of the transaction. Raises
-// 22023 for what is no name, 42704 where there is no such consumer, 55000 where its table was
-// altered, 42501 without `privilege` on it.
+// 22023 if `name` is not a name, 42704 if there is no such consumer or it has no table, 42710 if
+// another table has the name of its table, 55000 if its table was altered, and 42501 without
+// `privilege` on it.
 Consumer open_consumer(Oid schema, std::string_view name, LOCKMODE lock, AclMode privilege);
 
-// The same without a look at privileges, but false, with nothing open, where there is no such
-// consumer.
+// The same without checks of the name, the table's definition and privileges. Returns false, with
+// nothing open, if there is no such consumer or no table of its own.
 bool try_open_consumer(Oid schema, std::string_view name, LOCKMODE lock, Consumer& consumer);
 
-// Closes it and gives back the lock that its opening took; nothing was done under it.
+// Closes it and gives back the lock that its opening took. Nothing may have been done under it.
 void give_back_consumer(const Consumer& consumer, LOCKMODE lock);
 
 // Runs `body(consumer)` with the open consumer.
@@ -29,28 +30,29 @@ auto with_consumer(Oid schema, std::string_view name, LOCKMODE lock, AclMode pri
                        [&] { relation_close(consumer.table, NoLock); });
 }
 
-// Raises 42501 unless the current user has the right that the opening asked for; again after each
-// wait, since it may have been taken away.
+// Raises 42501 unless the current user has the privilege that open_consumer() was asked to require.
+// Call it again after each wait, since the privilege may have been taken away.
 void require_privilege(const Consumer& consumer);
 
-// Waits until no other transaction moves this consumer's cursor or changes its settled tasks, and
-// keeps it so until this transaction ends; then the definition is read and the right checked again,
-// since somebody may have altered the one or taken away the other meanwhile. Pull, cancel, resume,
-// seek and alter take it; ack, nack and extend don't: the row of the lease protects what they
-// change.
+// Takes the consumer's turn: waits until no other transaction moves its cursor or changes its
+// settled tasks, and keeps it so until this transaction ends. Then it reads the definition and
+// checks the privilege again, since somebody may have altered the one or taken away the other
+// meanwhile. Pull, cancel, resume, seek and alter take the turn. Ack, nack and extend don't: the
+// row of the lease protects what they change.
 [[nodiscard]] Consumer lock_consumer(const Consumer& consumer);
 
-// The consumer with its definition, and the right to use it, as they are now.
+// The consumer with its definition as it is now. Raises 42704 if it was dropped, and 42501 without
+// the privilege.
 [[nodiscard]] Consumer read_again(const Consumer& consumer);
 
-// Gives the lock back early, which is right only where nothing was changed under it.
+// Gives the turn back early. Nothing may have been changed under it.
 void unlock_consumer(const Consumer& consumer);
 
 // Says why a consumer can't be opened: 42704 if there is none, 42710 if another table has the name
 // of its table, `sqlstate` if nothing has it.
 [[noreturn]] void raise_no_consumer_table(Oid schema, std::string_view name, int sqlstate);
 
-// lock_consumer(), and a look whether the stream may still be read after that wait.
+// lock_consumer(), and after that wait a check that the stream may still be read.
 [[nodiscard]] Consumer take_turn(const Consumer& consumer, const OpenStream& stream);
 
 // Opens the consumer as open_consumer() does, with its stream's table locked before its own.

@@ -1,4 +1,4 @@
-// kanthorq_pull: one look, or with `wait` as many as it takes.
+// kanthorq_pull: tries once, or with `wait` as often as it takes.
 #include "consumer/definition.hpp"
 #include "consumer/delivery.hpp"
 #include "consumer/idle.hpp"
@@ -17,58 +17,66 @@ namespace kanthorq {
 
 namespace {
 
-// A pull that waits passes what is not the consumer's without writing anything, so that a stream
-// full of others' events costs no commit for each of them, up to so many rows: more would be looked
-// at again and again by pulls that end before they find something.
-constexpr std::size_t max_rows_passed = 10'000;
+namespace pull_argument {
+enum : int { consumer, size, wait, visibility_timeout };
+}
+
+// A pull that waits skips what the consumer does not select, and writes nothing. So a stream full
+// of others' events costs no commit for each of them. It skips so many rows at most: more would be
+// read again and again by pulls that end before they find something.
+constexpr std::size_t max_rows_skipped = 10'000;
 
 struct PullArguments {
   int64 started;  // of steady_ms()
   std::size_t size;
   int64 wait_ms;
-  bool has_visibility;
-  int64 visibility_ms;
+  std::optional<int64> visibility_ms;  // the consumer's if none is given
 };
 
 PullArguments pull_arguments(FunctionCallInfo fcinfo) {
-  require_argument(fcinfo, 0, "consumer");
-  require_argument(fcinfo, 1, "size");
-  require_argument(fcinfo, 2, "wait");
+  require_argument(fcinfo, pull_argument::consumer, "consumer");
+  require_argument(fcinfo, pull_argument::size, "size");
+  require_argument(fcinfo, pull_argument::wait, "wait");
   PullArguments arguments{};
   arguments.started = steady_ms();
-  arguments.size = static_cast<std::size_t>(required_size(fcinfo, 1, max_pull_size));
-  arguments.wait_ms = end_before(
-      STATEMENT_TIMEOUT, end_before(transaction_timeout, duration_argument(fcinfo, 2, "wait", 0)));
-  arguments.has_visibility = !PG_ARGISNULL(3);
-  if (arguments.has_visibility)
-    arguments.visibility_ms = duration_argument(fcinfo, 3, "visibility_timeout", 1);
+  arguments.size =
+      static_cast<std::size_t>(required_size(fcinfo, pull_argument::size, max_pull_size));
+  const int64 wait_ms = duration_argument(fcinfo, pull_argument::wait, "wait", 0);
+  arguments.wait_ms = end_before(STATEMENT_TIMEOUT, end_before(transaction_timeout, wait_ms));
+  if (!PG_ARGISNULL(pull_argument::visibility_timeout))
+    arguments.visibility_ms =
+        duration_argument(fcinfo, pull_argument::visibility_timeout, "visibility_timeout", 1);
   return arguments;
 }
 
-// What the looks of this call have passed. It holds while the stored place and the definition are
-// the ones that they started from: whatever moves the consumer, or changes what it wants, changes
-// one of them.
-class Passed {
+// What this call has skipped so far without writing it. It holds as long as the stored place and
+// the definition are those from which it started: whatever moves the consumer, or changes what it
+// wants, changes one of them.
+class Skipped {
  public:
-  explicit Passed(MemoryContext context) : context_(context) {}
+  explicit Skipped(MemoryContext context) : context_(context) {}
 
   bool holds(const Consumer& consumer, const Place& stored) const {
     return TransactionIdIsValid(version_) && version_ == consumer.version &&
            is_same(stored, stored_);
   }
-  const Place& place() const { return place_; }
 
-  // Adds what a look has passed; false where that is too much to keep to ourselves.
-  bool add(const Consumer& consumer, const Place& stored, const Look& look) {
+  // Where to go on reading: after what was skipped, if that holds.
+  const Place& place_after(const Consumer& consumer, const Place& stored) const {
+    return holds(consumer, stored) ? place_ : stored;
+  }
+
+  // Adds what a delivery has skipped. Returns false if that is too much: then it must be written.
+  bool add(const Consumer& consumer, const Place& stored, const Delivery& delivery) {
     const std::size_t before = holds(consumer, stored) ? rows_ : 0;
-    if (before + look.looked_at > max_rows_passed) return false;
+    if (before + delivery.rows_read > max_rows_skipped) return false;
     MemoryContextReset(context_);
     with_context(context_, [&] {
       stored_ = copy_of(stored);
-      place_ = copy_of(look.place);
+      place_ = copy_of(delivery.place);
     });
     version_ = consumer.version;
-    rows_ = before + look.looked_at;
+    rows_ = before + delivery.rows_read;
     return true;
   }
 
@@ -80,45 +88,49 @@ class Passed {
   std::size_t rows_ = 0;
 };
 
-struct Try {
-  bool done;
-  int64 due;  // where not done: when there may be something, but for what others commit
+// What came of a try.
+struct Outcome {
+  bool is_done;
+  int64 due;  // if it is not done: when there may be something, unless others commit before
 };
 
-// One look, unless there is nothing to look for. Done where the caller must commit it; otherwise
-// nothing was written, and other workers may pull in the meantime. The last look is written, too.
-Try try_pull(const Consumer& opened, const OpenStream& stream, const PullArguments& arguments,
-             bool is_last, Passed& passed, ReturnSetInfo* result) {
+// Delivers once, unless there is nothing to look for. It is done if the caller must commit what it
+// did. Otherwise nothing was written, and other workers may pull in the meantime. The last try is
+// written, too.
+Outcome try_pull(const Consumer& opened, const OpenStream& stream, const PullArguments& arguments,
+                 bool is_last, Skipped& skipped, ReturnSetInfo* result) {
   const Place seen = read_place(opened);
-  const bool has_passed = passed.holds(opened, seen);
-  const int64 due = due_at(opened, stream, has_passed ? passed.place() : seen);
-  if (due > now_ms() && !(is_last && has_passed)) return {false, due};
+  const int64 due = due_at(opened, stream, skipped.place_after(opened, seen));
+  const bool must_write_skipped = is_last && skipped.holds(opened, seen);
+  if (due > now_ms() && !must_write_skipped) return {false, due};
 
   const Consumer consumer = take_turn(opened, stream);
   KANTHORQ_TEST_POINT("pull_locked");
   const Place stored = read_place(consumer);
   const Batch batch = {
       .size = arguments.size,
-      .visibility_ms = arguments.has_visibility ? arguments.visibility_ms : consumer.visibility_ms,
+      .visibility_ms = arguments.visibility_ms.value_or(consumer.visibility_ms),
       .result = result,
   };
-  const Look found = look_for_events(
-      consumer, stream, passed.holds(consumer, stored) ? passed.place() : stored, batch);
-  if (found.must_be_kept) require_client_since(arguments.started);  // else it takes events along
-  const bool keep = found.must_be_kept || is_last || !passed.add(consumer, stored, found);
-  const bool moved = keep && write_place(consumer, stored, found.place);
+  const Delivery delivery =
+      deliver_events(consumer, stream, skipped.place_after(consumer, stored), batch);
+  // A client that is lost would take events along.
+  if (delivery.must_be_kept) require_client_since(arguments.started);
+  const bool keep = delivery.must_be_kept || is_last || !skipped.add(consumer, stored, delivery);
+  const bool is_moved = keep && write_place(consumer, stored, delivery.place);
   KANTHORQ_TEST_POINT("pull_place");
-  if (!found.must_be_kept && !moved) unlock_consumer(consumer);
+  if (!delivery.must_be_kept && !is_moved) unlock_consumer(consumer);
   if (!keep) return {false, scheduled_at(consumer)};
   CommandCounterIncrement();
   return {true, 0};
 }
 
 // Where the rows of a batch are kept. The server's own choice would round each up to a power of
-// two, and double its blocks from small ones on, so that malloc gives them all back to the system
-// after each pull: it keeps what is less than two of the largest block. The pages that are new each
-// time were nearly half of what a large pull took. The first block has room for small events.
-// From PostgreSQL 18 on a tuplestore keeps its rows in a context of its own inside this one.
+// two, and its blocks would start small and double. malloc would then give them all back to the
+// system after each pull, because it keeps only what is less than two of the largest block. The new
+// pages took nearly half of the time of a large pull. The first block here has room for small
+// events. From PostgreSQL 18 on a tuplestore keeps its rows in a context of its own inside this
+// one.
 MemoryContext create_rows_context(MemoryContext parent, std::size_t size) {
   constexpr std::size_t small_event = 400;
   constexpr std::size_t smallest = 8 * 1024;
@@ -127,21 +139,21 @@ MemoryContext create_rows_context(MemoryContext parent, std::size_t size) {
                                  Max(smallest, MAXALIGN(size * small_event)), largest);
 }
 
-// One query may call this a million times. The server has ended a call's result before it makes the
-// next call, and the result's memory goes then, not with the query.
-void forget_rows_of_last_call(FmgrInfo* function, MemoryContext rows) {
+// Frees the rows of the last call. One query may call this a million times, and memory must not
+// wait for its end. The server has ended the result of a call before it makes the next one.
+void free_rows_of_last_call(FmgrInfo* function, MemoryContext rows) {
   if (function->fn_mcxt != MemoryContextGetParent(rows)) return;  // it may outlive the rows
   if (function->fn_extra) MemoryContextDelete(static_cast<MemoryContext>(function->fn_extra));
   function->fn_extra = rows;
 }
 
-// A batch of 10,000 small events is just over the default work_mem and would go through a temporary
-// file; it may have what a hash table may have.
-void make_room(FunctionCallInfo fcinfo, std::size_t size) {
+// Gives the result as much memory as a hash table may have. A batch of 10,000 small events is just
+// over the default work_mem and would go through a temporary file.
+void give_room(FunctionCallInfo fcinfo, std::size_t size) {
   auto* result = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
   tuplestore_end(result->setResult);
   MemoryContext rows = create_rows_context(result->econtext->ecxt_per_query_memory, size);
-  forget_rows_of_last_call(fcinfo->flinfo, rows);
+  free_rows_of_last_call(fcinfo->flinfo, rows);
   with_context(rows, [&] {
     const bool random_access = (result->allowedModes & SFRM_Materialize_Random) != 0;
     result->setResult = tuplestore_begin_heap(
@@ -149,29 +161,29 @@ void make_room(FunctionCallInfo fcinfo, std::size_t size) {
   });
 }
 
-void pull(const Consumer& consumer, const OpenStream& stream, const PullArguments& arguments,
+// Tries until it is done or the time is over.
+void pull(const Consumer& opened, const OpenStream& stream, const PullArguments& arguments,
           ReturnSetInfo* result) {
-  MemoryContext look =
-      AllocSetContextCreate(CurrentMemoryContext, "KanthorQ look", ALLOCSET_DEFAULT_SIZES);
-  MemoryContext kept =
-      AllocSetContextCreate(CurrentMemoryContext, "KanthorQ pull", ALLOCSET_SMALL_SIZES);
-  Passed passed(kept);
-  Waiting waiting(consumer.stream, arguments.started + arguments.wait_ms);
+  MemoryContext memory_of_try =
+      AllocSetContextCreate(CurrentMemoryContext, "KanthorQ try", ALLOCSET_DEFAULT_SIZES);
+  MemoryContext memory_of_skipped =
+      AllocSetContextCreate(CurrentMemoryContext, "KanthorQ skipped", ALLOCSET_SMALL_SIZES);
+  Skipped skipped(memory_of_skipped);
+  Waiting waiting(opened.stream, arguments.started + arguments.wait_ms);
   for (bool is_first = true;; is_first = false) {
     const bool is_last = waiting.is_over();
-    Try tried{};
     waiting.listen();
-    with_context(look, [&] {
-      const Consumer current = is_first ? consumer : read_again(consumer);
-      tried = try_pull(current, stream, arguments, is_last, passed, result);
+    const Outcome outcome = with_context(memory_of_try, [&] {
+      const Consumer consumer = is_first ? opened : read_again(opened);
+      return try_pull(consumer, stream, arguments, is_last, skipped, result);
     });
-    MemoryContextReset(look);
-    if (tried.done || is_last) break;
-    waiting.sleep(tried.due);
+    MemoryContextReset(memory_of_try);
+    if (outcome.is_done || is_last) break;
+    waiting.sleep(outcome.due);
   }
   waiting.end();
-  MemoryContextDelete(kept);
-  MemoryContextDelete(look);
+  MemoryContextDelete(memory_of_skipped);
+  MemoryContextDelete(memory_of_try);
 }
 
 }  // namespace
@@ -184,11 +196,12 @@ KANTHORQ_FUNCTION(kanthorq_pull) {
   PreventCommandIfReadOnly("kanthorq_pull()");
   const PullArguments arguments = pull_arguments(fcinfo);
   InitMaterializedSRF(fcinfo, 0);
-  make_room(fcinfo, arguments.size);
-  with_worker(own_schema(fcinfo), text_argument(fcinfo, 0), RowExclusiveLock, ACL_UPDATE,
-              [&](const Consumer& consumer, const OpenStream& stream) {
-                pull(consumer, stream, arguments,
-                     reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo));
-              });
+  give_room(fcinfo, arguments.size);
+  auto* result = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
+  const auto run = [&](const Consumer& consumer, const OpenStream& stream) {
+    pull(consumer, stream, arguments, result);
+  };
+  with_worker(own_schema(fcinfo), text_argument(fcinfo, pull_argument::consumer), RowExclusiveLock,
+              ACL_UPDATE, run);
   return Datum{0};
 }

@@ -7,7 +7,7 @@ namespace kanthorq {
 
 namespace {
 
-// What stands before the event's columns.
+// The bytes of the columns before the event's.
 struct Head {
   int64 lease;
   int16 attempt;
@@ -28,8 +28,8 @@ constexpr std::array<Oid, result_columns> result_types() {
 
 constexpr Size head_at = MAXALIGN(SizeofMinimalTupleHeader);
 
-// Are the event's columns where they seem to be? A null takes no room, and of a column that was
-// added with a default older rows have nothing.
+// Does the tuple have bytes for each of the event's columns? A null has none, and neither does a
+// column that was added with a default after the row was written.
 bool has_whole_event(HeapTuple tuple) {
   if (HeapTupleHeaderGetNatts(tuple->t_data) < event_columns) return false;
   for (int i = 0; i < event_columns && HeapTupleHasNulls(tuple); i++)
@@ -46,7 +46,7 @@ std::string_view event_bytes(HeapTuple tuple, Datum metadata) {
   return {begin, TYPEALIGN(ALIGNOF_DOUBLE, end) + sizeof(int64)};
 }
 
-// A tuple with all that the slot's stands for.
+// A tuple that has bytes for each of the slot's columns.
 HeapTuple whole_tuple(const StreamRow& row) {
   for (const StreamColumn column : event_column_numbers) (void)row.value(column);
   slot_getallattrs(row.slot);
@@ -55,8 +55,9 @@ HeapTuple whole_tuple(const StreamRow& row) {
 
 }  // namespace
 
-// Where there are more columns the server takes those that a tuple lacks for null, and where there
-// are fewer it does not look at the others.
+// The function may be declared with other columns after these, by another version. If a tuple has
+// too few, the server takes the others for null. If it has too many, the server does not read the
+// others.
 ResultRows::ResultRows(ReturnSetInfo* result)
     : store_(result->setResult),
       slot_(MakeSingleTupleTableSlot(result->setDesc, &TTSOpsMinimalTuple)),

@@ -7,9 +7,9 @@
 namespace kanthorq {
 
 // Adds rows to the result of a function that returns lease, attempt and position of an event, then
-// its five columns, which stand at the head of a stream's row in the same order. The first three
-// take 24 bytes, a multiple of every alignment, so the others are copied as they lie there: taking
-// a row apart and forming another from the parts was a fifth of the time of a large pull.
+// the event's five columns. These stand in the same order at the head of a stream's row. The first
+// three take 24 bytes, a multiple of every alignment, so the others are copied as they are. Taking
+// a row apart and forming another from the parts took a fifth of the time of a large pull.
 class ResultRows {
  public:
   // Raises 55000 if the function is declared with columns of other types.
@@ -17,6 +17,7 @@ class ResultRows {
 
   void add(int64 lease, int attempt, const StreamRow& row);
 
+  // Call it once, after the last row.
   void end() { ExecDropSingleTupleTableSlot(slot_); }
 
  private:

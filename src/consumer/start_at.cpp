@@ -1,12 +1,12 @@
-// Where a consumer starts is decided in the order of a pull (delivery.cpp), so that the place is
-// what a pull would leave that has read nothing:
+// Where a consumer starts is decided in the order of a pull (delivery.cpp). So the place is what a
+// pull would leave that has read nothing:
 //   1. the last position that was handed out;
 //   2. the transactions that hold a writer's lock on the table;
-//   3. a new snapshot, whatever the caller's isolation level, and after every lock was waited for.
+//   3. a new snapshot, whatever the caller's isolation level, after all waiting for locks.
 // An event that this snapshot does not see has a position after the last one of step 1, or belongs
 // to a writer of step 2, or was rolled back. Whoever asks for a time also asks for what such a
-// writer has stored by then: the search for the lowest position looks at rows that are not
-// committed yet, so that the consumer starts before them, and gets them when they are.
+// writer has stored by then. So the search for the lowest position reads rows that are not
+// committed yet: the consumer starts before them, and gets them when they are committed.
 
 #include "consumer/start_at.hpp"
 
@@ -29,7 +29,8 @@ struct StartAt {
   TimeRange since;
 };
 
-// Is it written as a time is? What is not must not be taken for one: "last" is a mistake.
+// Is it written like a time? Only then does the server read it as one: "last" is a mistake, but not
+// a mistyped time.
 bool looks_like_time(std::string_view text) {
   for (std::string_view word :
        {"now", "today", "yesterday", "tomorrow", "epoch", "infinity", "-infinity"})
@@ -38,7 +39,7 @@ bool looks_like_time(std::string_view text) {
          text.find_first_of("-/: ") != std::string_view::npos;
 }
 
-StartAt parse(std::string_view start_at) {
+StartAt parse_start_at(std::string_view start_at) {
   if (start_at == "first") return {StartAt::first, {}, {}};
   if (start_at == "new") return {StartAt::now, {}, {}};
   if (is_event_id(start_at)) return {StartAt::event, start_at, {}};
@@ -54,25 +55,25 @@ StartAt parse(std::string_view start_at) {
 }
 
 int64 position_of_event(const OpenStream& stream, Snapshot snapshot, std::string_view id) {
-  int64 position = 0;
-  if (!with_event(stream, snapshot, id, [&](const StreamRow& row) { position = row.position(); }))
-    ereport(ERROR,
-            (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("event \"%s\" does not exist", clipped(id)),
-             errdetail("It is the value of the argument \"start_at\".")));
-  return position;
+  const auto position =
+      with_event(stream, snapshot, id, [](const StreamRow& row) { return row.position(); });
+  if (position) return *position;
+  ereport(ERROR,
+          (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("event \"%s\" does not exist", clipped(id)),
+           errdetail("It is the value of the argument \"start_at\".")));
 }
 
-// Looks for the lowest position among the events of a time and later ones, whether they are
-// committed or may still be. It reads each of them once, by the index on the ids, because their
-// positions are in any order.
-class Search {
+// Looks for the lowest position among the events of a time and later ones, those that may still be
+// committed included. It reads each of them once, by the index on the ids, because their positions
+// are in any order.
+class LowestPositionSearch {
  public:
-  Search(const OpenStream& stream, TimeRange since) : stream_(stream), since_(since) {
+  LowestPositionSearch(const OpenStream& stream, TimeRange since) : stream_(stream), since_(since) {
     InitDirtySnapshot(stored_);
   }
 
-  // 0 where there is no such event.
-  int64 lowest_position() {
+  // The position; 0 if there is no such event.
+  int64 run() {
     if (since_.is_empty()) return 0;
     const IdRanges plain = plain_ranges(since_);
     for (int i = 0; i < plain.count; i++) read(plain.ranges[i]);
@@ -94,30 +95,30 @@ class Search {
 
   // Each prefix in use has a range of its own, and there may be as many prefixes as events.
   void read_prefixed() {
-    MemoryContext scratch =
-        AllocSetContextCreate(CurrentMemoryContext, "KanthorQ prefix", ALLOCSET_SMALL_SIZES);
-    char* from = pstrdup("a");
-    while (from) {
-      char* next = nullptr;
-      with_context(scratch, [&] {
-        const char* prefix = next_prefix(from);
-        if (!prefix) return;
-        read(prefixed_range(since_, prefix));
-        next = end_of_prefix(prefix);
-      });
-      pfree(from);
-      from = next ? pstrdup(next) : nullptr;
-      MemoryContextReset(scratch);
-    }
-    MemoryContextDelete(scratch);
+    char from[max_event_id_bytes + 2] = "a";
+    const RowMemory memory;
+    while (memory.during([&] { return read_next_prefix(from, sizeof(from)); }))
+      CHECK_FOR_INTERRUPTS();
+    memory.end();
   }
 
-  // The prefix of the first prefixed id at or after `from`; null where there is none.
+  // Reads the ids of the first prefix at or after `from`, and moves `from` to the end of that
+  // prefix. Returns false if there is no such prefix.
+  bool read_next_prefix(char* from, std::size_t room) {
+    const char* prefix = next_prefix(from);
+    if (!prefix) return false;
+    read(prefixed_range(since_, prefix));
+    strlcpy(from, end_of_prefix(prefix), room);
+    return true;
+  }
+
+  // The prefix of the first prefixed id at or after `from`; null if there is none. The query of
+  // read/time_range.cpp would not do: it sees committed rows only.
   const char* next_prefix(const char* from) {
     const char* prefix = nullptr;
     for_ids(stream_, &stored_, from, nullptr, [&](const StreamRow& row) {
       CHECK_FOR_INTERRUPTS();
-      // An invalid id, which takes an owner who has removed the check, could make this go round.
+      // The table's owner may have removed the check on ids. An invalid id could make this endless.
       if (is_event_id(row.id()) && !event_id_prefix(row.id()).empty())
         prefix = cstring_of(event_id_prefix(row.id()));
       return prefix == nullptr;
@@ -127,32 +128,31 @@ class Search {
 
   const OpenStream& stream_;
   const TimeRange since_;
-  SnapshotData stored_{};  // sees what is stored and not rolled back or removed
+  SnapshotData stored_{};  // sees all rows that are stored, and not rolled back or removed
   int64 lowest_ = 0;
 };
 
-// The position after which it starts. `last` was read before the snapshot was taken, so an event
-// after it may be committed while one before that is still open.
+// The position after which the consumer starts. `last` was read before the snapshot was taken, so
+// an event after `last` may be committed while one before it is still open.
 int64 start_after(const OpenStream& stream, Snapshot snapshot, const StartAt& at, int64 last) {
   if (at.kind == StartAt::first) return 0;
   if (at.kind == StartAt::now) return last;
   if (at.kind == StartAt::event) return position_of_event(stream, snapshot, at.id) - 1;
-  const int64 lowest = Search(stream, at.since).lowest_position();
+  const int64 lowest = LowestPositionSearch(stream, at.since).run();
   return lowest == 0 ? last : Min(lowest - 1, last);
 }
 
 }  // namespace
 
 Start start_at(const OpenStream& stream, std::string_view argument) {
-  const StartAt at = parse(argument);
+  const StartAt at = parse_start_at(argument);
   const int64 last = last_position(stream);
   KANTHORQ_TEST_POINT("start_last");
   const OpenWriters writers = open_writers(stream);
-  Snapshot newest = RegisterSnapshot(GetLatestSnapshot());
-  const int64 after = start_after(stream, newest, at, last);
-  UnregisterSnapshot(newest);
-  // What the writers of now have published before the start is not asked for, so they are said to
-  // have taken no position up to there. Other writers can only take positions after `last`.
+  const int64 after =
+      with_newest_snapshot([&](Snapshot newest) { return start_after(stream, newest, at, last); });
+  // Nobody asked for what the open writers have published before the start. So the late list is to
+  // say that they took no position up to there. Other writers can only take positions after `last`.
   Place place{.cursor = {after, after}, .late = nullptr, .late_count = 0, .last_lease = 0};
   move_cursor(place, after, last, writers);
   return {place, writers};

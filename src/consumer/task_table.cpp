@@ -17,8 +17,8 @@ const char* qualified_table(Oid schema, std::string_view consumer) {
                                     table_name(consumer_table_prefix, consumer).c_str());
 }
 
-const char* part(std::string_view consumer, const char* what) {
-  return quote_identifier(cstring_of(part_name(consumer_table_prefix, consumer, what).view()));
+const char* quoted_part_name(std::string_view consumer, const char* part) {
+  return quote_identifier(cstring_of(part_name(consumer_table_prefix, consumer, part).view()));
 }
 
 void require_free_name(Oid schema, std::string_view consumer) {
@@ -68,9 +68,10 @@ bool has_ordinary_indexes_only(Relation table) {
   return ordinary;
 }
 
-// Rows are written without the executor, which follows rules, tests checks and fires triggers. The
-// triggers of a foreign key are the server's own.
-const char* what_is_not_heeded(Relation table) {
+// How the table differs if the owner expects what only the executor does: it follows rules, tests
+// checks and fires triggers, and rows are written without it. Triggers of a foreign key are the
+// server's own.
+const char* find_what_is_not_heeded(Relation table) {
   const TupleConstr* constraints = RelationGetDescr(table)->constr;
   if (constraints && constraints->num_check > 0)
     return psprintf("It has the check \"%s\", which KanthorQ does not test.",
@@ -85,7 +86,7 @@ const char* what_is_not_heeded(Relation table) {
   return "It has a foreign key, or one refers to it, which KanthorQ does not check.";
 }
 
-const char* look_for_difference(Relation table) {
+const char* find_difference(Relation table) {
   if (table->rd_rel->relkind != RELKIND_RELATION || table->rd_rel->relispartition ||
       table->rd_rel->relpersistence != RELPERSISTENCE_PERMANENT ||
       table->rd_tableam != GetHeapamTableAmRoutine())
@@ -102,7 +103,7 @@ const char* look_for_difference(Relation table) {
   if (!is_unique(table, task_position_column)) return "Its index on \"position\" is not unique.";
   if (!has_ordinary_indexes_only(table))
     return "It has an index on an expression, with a condition, or with deferred checks.";
-  return what_is_not_heeded(table);
+  return find_what_is_not_heeded(table);
 }
 
 struct KnownTaskTable {
@@ -115,15 +116,15 @@ constinit Knowledge<KnownTaskTable> known_task_tables;
 }  // namespace
 
 const char* task_table_difference(Relation table) {
+  const auto is_its_entry = [](const KnownTaskTable&) { return true; };
+  const auto fill = [&](KnownTaskTable& entry) {
+    entry.difference = find_difference(table);
+    return entry.difference == nullptr;
+  };
   for (;;) {
-    const KnownTaskTable& found = known_task_tables.about(
-        table, [](const KnownTaskTable&) { return true; },
-        [&](KnownTaskTable& look) {
-          look.difference = look_for_difference(table);
-          return look.difference == nullptr;
-        });
-    if (found.difference || found.known.valid) return found.difference;
-    CHECK_FOR_INTERRUPTS();  // it was altered while this looked at it
+    const KnownTaskTable& entry = known_task_tables.about(table, is_its_entry, fill);
+    if (entry.difference || entry.known.valid) return entry.difference;
+    CHECK_FOR_INTERRUPTS();  // it was altered meanwhile
   }
 }
 
@@ -134,13 +135,13 @@ void require_task_table(Relation table) {
           (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
            errmsg("table \"%s\" is no longer the consumer's", RelationGetRelationName(table)),
            errdetail("%s", difference),
-           errhint("Undo the change where that is possible, or drop the consumer and "
-                   "create it again.")));
+           errhint("Undo the change if that is possible, or drop the consumer and create it "
+                   "again.")));
 }
 
-// An update changes state, attempts and times; none of them but schedule_at is in an index, and
-// room is left on the pages for it. An event that was removed may leave its row behind, and its id
-// may be published again, hence the key is the position.
+// An update changes state, attempts and times. Only schedule_at of these is in an index, and the
+// pages have room for new versions of rows. An event that was removed may leave its row, and its id
+// may be published again, so the key is the position.
 void create_task_table(Oid schema, std::string_view consumer) {
   require_free_name(schema, consumer);
   with_spi([&] {
@@ -158,11 +159,11 @@ void create_task_table(Oid schema, std::string_view consumer) {
                  " finalized_at pg_catalog.int8,"
                  " CONSTRAINT %s PRIMARY KEY (position))"
                  " USING heap WITH (fillfactor = 70)",
-                 table, part(consumer, "pkey")));
-    run_definition(
-        psprintf("CREATE INDEX %s ON %s (event_id)", part(consumer, "event_id_idx"), table));
-    run_definition(
-        psprintf("CREATE INDEX %s ON %s (schedule_at)", part(consumer, "schedule_at_idx"), table));
+                 table, quoted_part_name(consumer, "pkey")));
+    run_definition(psprintf("CREATE INDEX %s ON %s (event_id)",
+                            quoted_part_name(consumer, "event_id_idx"), table));
+    run_definition(psprintf("CREATE INDEX %s ON %s (schedule_at)",
+                            quoted_part_name(consumer, "schedule_at_idx"), table));
     run_definition(psprintf("COMMENT ON TABLE %s IS %s", table,
                             quote_literal_cstr(psprintf(
                                 "KanthorQ consumer \"%s\": its events that are retried, discarded, "

@@ -1,4 +1,4 @@
-// The table kanthorq_consumer_<name>: its definition.
+// The definition of the table kanthorq_consumer_<name>.
 #pragma once
 
 #include "server/pg.hpp"
@@ -18,16 +18,15 @@ enum TaskColumn : AttrNumber {
 };
 inline constexpr int task_columns = 9;
 
-// Creates the table, owned by the caller. Raises 42710 where the name is taken.
+// Creates the table, owned by the caller. Raises 42710 if the name is taken.
 void create_task_table(Oid schema, std::string_view consumer);
 
-// What tells this table from a consumer's, as a sentence; null where nothing does. Its rows are
-// read and written by column number and without a query, so the owner's DDL must not have changed
-// it.
+// How this table differs from a consumer's, as a sentence; null if it does not. Its rows are read
+// and written by column number and without a query, so the owner's DDL must not have changed it.
 const char* task_table_difference(Relation table);
 
-// Raises 55000 where there is a difference. Where there is none, there is none until the next time
-// that this session takes a lock, or looks for invalidations otherwise.
+// Raises 55000 if there is a difference. If there is none, there is none until this session takes
+// the next lock or accepts invalidations in another way.
 void require_task_table(Relation table);
 
 }  // namespace kanthorq

@@ -14,27 +14,28 @@ namespace kanthorq {
 
 namespace {
 
+namespace wait_argument {
+enum : int { consumer, timeout };
+}
+
 struct Outlook {
-  int64 due;  // when the consumer will have something to do
+  int64 due;  // when the consumer may have something to do, in milliseconds since the epoch
   text* stream;
 };
 
-// A look in a transaction of its own: the caller commits it.
+// It is read in a transaction of its own, which the caller commits.
 Outlook read_outlook(Oid schema, std::string_view name) {
-  Outlook outlook{};
+  const auto read = [](const Consumer& consumer, const OpenStream& stream) {
+    return Outlook{due_at(consumer, stream, read_place(consumer)), text_of(consumer.stream)};
+  };
   PushActiveSnapshot(GetTransactionSnapshot());
-  with_worker(
-      schema, name, AccessShareLock, ACL_UPDATE,
-      [&](const Consumer& consumer, const OpenStream& stream) {
-        outlook = {due_at(consumer, stream, read_place(consumer)), text_of(consumer.stream)};
-      });
-  PopActiveSnapshot();
-  return outlook;
+  return run_and_close([&] { return with_worker(schema, name, AccessShareLock, ACL_UPDATE, read); },
+                       [] { PopActiveSnapshot(); });
 }
 
-// Is there anything in the transaction that a commit of ours would commit? The server knows it of
-// transaction blocks and functions. A procedure and a DO block may commit, but what they have done
-// is theirs to commit, as are the statements before this one in a pipeline.
+// Would a commit of ours commit anything else? The server knows the answer for transaction blocks
+// and functions. A procedure and a DO block may commit, but it is theirs to commit what they have
+// done. The same is true of the statements before this one in a pipeline.
 bool has_other_work(FunctionCallInfo fcinfo) {
   const bool atomic = !fcinfo->context || !IsA(fcinfo->context, CallContext) ||
                       castNode(CallContext, fcinfo->context)->atomic;
@@ -57,26 +58,27 @@ void require_own_transaction(FunctionCallInfo fcinfo) {
 
 using namespace kanthorq;
 
-// Each look is a transaction of its own: between two of them the session holds no snapshot, no lock
-// and no transaction id.
+// Each outlook is read in a transaction of its own: between two of them the session holds no
+// snapshot, no lock and no transaction id.
 KANTHORQ_FUNCTION(kanthorq_wait) {
-  require_argument(fcinfo, 0, "consumer");
-  require_argument(fcinfo, 1, "timeout");
+  require_argument(fcinfo, wait_argument::consumer, "consumer");
+  require_argument(fcinfo, wait_argument::timeout, "timeout");
   PreventCommandDuringRecovery("kanthorq_wait()");  // there is nothing to pull on a standby
   require_own_transaction(fcinfo);
   const Oid schema = own_schema(fcinfo);
   MemoryContext caller = CurrentMemoryContext;
-  const std::string_view name = text_argument(fcinfo, 0);
+  const std::string_view name = text_argument(fcinfo, wait_argument::consumer);
   const int64 deadline =
-      steady_ms() + end_before(STATEMENT_TIMEOUT, duration_argument(fcinfo, 1, "timeout", 0));
+      steady_ms() + end_before(STATEMENT_TIMEOUT,
+                               duration_argument(fcinfo, wait_argument::timeout, "timeout", 0));
   if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
     elog(ERROR, "could not connect to the SPI");
-  MemoryContext looks =
-      AllocSetContextCreate(CurrentMemoryContext, "KanthorQ look", ALLOCSET_DEFAULT_SIZES);
+  MemoryContext memory_of_outlook =
+      AllocSetContextCreate(CurrentMemoryContext, "KanthorQ outlook", ALLOCSET_DEFAULT_SIZES);
   Outlook outlook{};
   const auto is_due = [&] {
-    MemoryContextReset(looks);
-    with_context(looks, [&] { outlook = read_outlook(schema, name); });
+    MemoryContextReset(memory_of_outlook);
+    outlook = with_context(memory_of_outlook, [&] { return read_outlook(schema, name); });
     SPI_commit();
     return outlook.due <= now_ms();
   };
@@ -85,7 +87,7 @@ KANTHORQ_FUNCTION(kanthorq_wait) {
     while (!waiting.is_over()) {
       waiting.listen();
       if (is_due()) break;
-      // The next look is in a transaction of its own, which has a timeout of its own.
+      // The next transaction has a timeout of its own.
       waiting.sleep(
           Min(outlook.due, now_ms() + end_before(transaction_timeout, Waiting::longest_ms)));
     }

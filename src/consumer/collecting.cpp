@@ -1,0 +1,132 @@
+// Each event is decided in one piece: its task row is locked, the event is read, and the task moves
+// on. A lease whose events are collected is freed afterwards, in the same transaction.
+#include "consumer/collecting.hpp"
+
+#include "consumer/task.hpp"
+#include "consumer/task_table.hpp"
+#include "server/datum.hpp"
+#include "server/indexes.hpp"
+#include "server/rows.hpp"
+#include "server/test_point.hpp"
+
+namespace kanthorq {
+
+namespace {
+
+constexpr std::string_view lease_ran_out = "the lease ran out";
+
+// Makes the task the next attempt's. Discards it and returns false if it may have no more attempts.
+bool start_attempt(const RunningPull& pull, Task& task) {
+  task.schedule_at = no_time;
+  if (task.attempt_count >= pull.consumer.attempt_max) {
+    task.state = TaskState::discarded;
+    task.finalized_at = at_time(pull.now);
+    return false;
+  }
+  task.state = TaskState::running;
+  task.attempt_count++;
+  task.attempted_at = at_time(pull.now);
+  task.finalized_at = no_time;
+  return true;
+}
+
+// An event of a lease that ran out: the attempt has failed. The next one starts at once if the
+// batch has room.
+void redeliver(RunningPull& pull, const StreamRow& row, Task& task) {
+  fail_attempt(task, pull.consumer.attempt_max, pull.now, pull.now, lease_ran_out);
+  if (task.state == TaskState::retryable && !pull.is_full() && start_attempt(pull, task))
+    deliver_again(pull, row, task.attempt_count);
+}
+
+// Stores the task of an event, or deletes it if the event was removed from the stream meanwhile.
+void keep_task(const RunningPull& pull, const FoundTask& locked, const Task& task, bool has_event) {
+  if (has_event)
+    change_task(pull.consumer.table, locked, task);
+  else
+    delete_task(pull.consumer.table, locked);
+}
+
+void collect_fresh(RunningPull& pull, const Lease& lease, int64 position) {
+  with_position(pull.stream, pull.snapshot, position, [&](const StreamRow& row) {
+    Task task = first_attempt(row, lease.number);
+    redeliver(pull, row, task);
+    put_task(pull.consumer.table, task);
+  });
+}
+
+void collect_again(RunningPull& pull, const Lease& lease, int64 position) {
+  const FoundTask found = lock_task(pull.consumer.table, position);
+  if (!found.row) return collect_fresh(pull, lease, position);  // the table's owner deleted it
+  Task task = found.task;
+  const bool has_event = with_position(pull.stream, pull.snapshot, position,
+                                       [&](const StreamRow& row) { redeliver(pull, row, task); });
+  keep_task(pull, found, task, has_event);
+}
+
+void collect_lease(RunningPull& pull, const Lease& lease) {
+  for (std::size_t i = 0; i < lease.again.count; i++) {
+    pull.memory.during([&] { collect_again(pull, lease, lease.again.values[i]); });
+    KANTHORQ_TEST_POINT("pull_collected_again");
+  }
+  for (std::size_t i = 0; i < lease.fresh.count; i++) {
+    pull.memory.during([&] { collect_fresh(pull, lease, lease.fresh.values[i]); });
+    KANTHORQ_TEST_POINT("pull_collected");
+    CHECK_FOR_INTERRUPTS();
+  }
+  shrink_lease(pull.consumer, lease, {}, {});
+  KANTHORQ_TEST_POINT("pull_freed");
+}
+
+bool is_due(const Task& task, int64 now) {
+  return !task.schedule_at.isnull && DatumGetInt64(task.schedule_at.value) <= now;
+}
+
+void retry(RunningPull& pull, int64 position) {
+  const FoundTask found = lock_task(pull.consumer.table, position);
+  if (!found.row || !is_due(found.task, pull.now)) return;  // the table's owner was faster
+  Task task = found.task;
+  const bool has_event =
+      with_position(pull.stream, pull.snapshot, task.position, [&](const StreamRow& row) {
+        if (start_attempt(pull, task)) deliver_again(pull, row, task.attempt_count);
+      });
+  keep_task(pull, found, task, has_event);
+  pull.must_be_kept = true;
+}
+
+// The positions of the retries that are due, those that have waited longest first, at most `most`.
+Positions find_due(const RunningPull& pull, std::size_t most) {
+  Relation tasks = pull.consumer.table;
+  Positions due{palloc_array_of<int64>(most), 0};
+  ScanKeyData key =
+      compares_bigint(task_schedule_at_column, BTLessEqualStrategyNumber, F_INT8LE, pull.now);
+  for_rows(tasks, index_on(tasks, task_schedule_at_column), &key, 1, [&](HeapTuple row) {
+    due.values[due.count++] = DatumGetInt64(row_value(tasks, row, task_position_column));
+    return due.count < most;
+  });
+  return due;
+}
+
+}  // namespace
+
+void deliver_expired(RunningPull& pull) {
+  while (!pull.is_full()) {
+    const Lease lease = take_expired_lease(pull.consumer, pull.now);
+    if (!lease.row) return;
+    pull.must_be_kept = true;
+    collect_lease(pull, lease);
+    CHECK_FOR_INTERRUPTS();
+  }
+}
+
+void deliver_due(RunningPull& pull) {
+  const std::size_t room = pull.batch.size - pull.delivered();
+  if (room == 0) return;
+  const Positions due = find_due(pull, room);
+  for (std::size_t i = 0; i < due.count; i++) {
+    pull.memory.during([&] { retry(pull, due.values[i]); });
+    KANTHORQ_TEST_POINT("pull_retried");
+    CHECK_FOR_INTERRUPTS();
+  }
+}
+
+}  // namespace kanthorq

@@ -1,0 +1,55 @@
+// A pull that is under way: what it reads first, and how an event gets into its batch.
+#pragma once
+
+#include "consumer/delivery.hpp"
+#include "consumer/lease.hpp"
+#include "consumer/place.hpp"
+#include "consumer/result_rows.hpp"
+#include "server/pg.hpp"
+#include "server/scope.hpp"
+#include "stream/open_stream.hpp"
+#include "stream/reading.hpp"
+#include "stream/writers.hpp"
+
+namespace kanthorq {
+
+// A pull reads so many rows at most and leaves the rest to the next one: a filter that selects one
+// event in a million must not keep a consumer locked for minutes.
+inline constexpr std::size_t max_rows_read = 100'000;
+
+struct RunningPull {
+  const Consumer& consumer;
+  const OpenStream& stream;
+  const Batch& batch;
+  ResultRows rows;
+  RowMemory memory;
+
+  int64 now;  // milliseconds since the epoch
+  Place place;
+  int64 ceiling;
+  OpenWriters writers;
+  Snapshot snapshot;
+  int64 lease;      // its number, whether the pull opens one or not
+  Positions fresh;  // delivered for the first time, in the order of delivery
+  Positions again;  // the others
+  std::size_t rows_read;
+  bool must_be_kept;  // it changed rows, or skipped an event that may be resumed
+
+  std::size_t delivered() const { return fresh.count + again.count; }
+  bool is_full() const { return delivered() >= batch.size; }
+  bool has_read_enough() const { return rows_read >= max_rows_read; }
+};
+
+// Puts an event into the batch for the first time.
+inline void deliver_fresh(RunningPull& pull, const StreamRow& row) {
+  pull.rows.add(pull.lease, 1, row);
+  pull.fresh.values[pull.fresh.count++] = row.position();
+}
+
+// Puts an event that has a task row into the batch, as attempt number `attempt`.
+inline void deliver_again(RunningPull& pull, const StreamRow& row, int attempt) {
+  pull.rows.add(pull.lease, attempt, row);
+  pull.again.values[pull.again.count++] = row.position();
+}
+
+}  // namespace kanthorq
