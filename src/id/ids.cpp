@@ -1,7 +1,8 @@
 // kanthorq_ulid(), kanthorq_uuidv7() and the time inside an id.
 //
-// The generators belong to the session: a backend is one process with one thread, so they need no
-// lock. A parallel worker would start its own, hence the functions are PARALLEL RESTRICTED.
+// The generators belong to the session. A backend is one process with one thread, so they need no
+// lock. A parallel worker would have generators of its own, so the functions are PARALLEL
+// RESTRICTED.
 
 #include "id/ids.hpp"
 
@@ -52,6 +53,22 @@ std::uint64_t require_id_milliseconds(TimestampTz at) {
   return static_cast<std::uint64_t>(milliseconds);
 }
 
+namespace {
+
+namespace ulid_at_argument {
+enum : int { at };
+}
+
+namespace ulid_floor_argument {
+enum : int { at };
+}
+
+namespace id_time_argument {
+enum : int { id };
+}
+
+}  // namespace
+
 }  // namespace kanthorq
 
 using namespace kanthorq;
@@ -59,14 +76,16 @@ using namespace kanthorq;
 KANTHORQ_FUNCTION(kanthorq_ulid) { return ulid_datum(next_ulid()); }
 
 KANTHORQ_FUNCTION(kanthorq_ulid_at) {
-  const std::uint64_t milliseconds = require_id_milliseconds(PG_GETARG_TIMESTAMPTZ(0));
+  const std::uint64_t milliseconds =
+      require_id_milliseconds(PG_GETARG_TIMESTAMPTZ(ulid_at_argument::at));
   if (milliseconds != dated_ulids.milliseconds) dated_ulids.started = false;
   advance(dated_ulids, milliseconds, ulid_random, fill_random);
   return ulid_datum(as_ulid(dated_ulids));
 }
 
 KANTHORQ_FUNCTION(kanthorq_ulid_floor) {
-  const std::uint64_t milliseconds = require_id_milliseconds(PG_GETARG_TIMESTAMPTZ(0));
+  const std::uint64_t milliseconds =
+      require_id_milliseconds(PG_GETARG_TIMESTAMPTZ(ulid_floor_argument::at));
   return ulid_datum({milliseconds << 16, 0});
 }
 
@@ -77,6 +96,7 @@ KANTHORQ_FUNCTION(kanthorq_uuidv7) {
 }
 
 KANTHORQ_FUNCTION(kanthorq_id_time) {
-  const std::uint64_t milliseconds = require_event_id(text_argument(fcinfo, 0), {"id"});
+  const std::uint64_t milliseconds =
+      require_event_id(text_argument(fcinfo, id_time_argument::id), {"id"});
   PG_RETURN_TIMESTAMPTZ(timestamp_of(milliseconds));
 }

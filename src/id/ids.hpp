@@ -6,14 +6,14 @@
 
 namespace kanthorq {
 
-// The next ULID of this session: greater than all before it, also when the clock steps back.
+// The next ULID of this session. It is greater than all before it, also if the clock steps back.
 Bits128 next_ulid();
 
-// Its 26 characters, as text.
+// The 26 characters of a ULID, as text.
 Datum ulid_datum(Bits128 bits);
 
-// `milliseconds` since 1970 as an id's time, or an error 22023 where an id can't carry `at`: before
-// 1970, behind the year 10889, infinite.
+// The milliseconds from 1970 to `at`, for an id. Raises 22023 if an id can't carry the time: before
+// 1970, after the year 10889, or infinite.
 std::uint64_t require_id_milliseconds(TimestampTz at);
 
 }  // namespace kanthorq
