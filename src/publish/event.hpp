@@ -3,12 +3,11 @@
 
 #include "server/fault.hpp"
 #include "server/pg.hpp"
-#include "server/rows.hpp"
 #include "stream/definition.hpp"
 
 namespace kanthorq {
 
-// Its values by column (stream/definition.hpp). The body may be stored out of line.
+// The values by column (stream/definition.hpp). The body may be stored out of line.
 struct Event {
   Datum values[event_columns];
 
@@ -27,8 +26,8 @@ struct EventBatch {
   OnDuplicate on_duplicate;
 };
 
-// What a caller gave for one event. A null id means a new ULID, a null metadata an empty object, a
-// null created_at the time inside the id.
+// What a caller gave for one event. A null id means a new ULID, null metadata an empty object, and
+// a null created_at the time inside the id.
 struct EventParts {
   Datum subject;
   Datum body;
@@ -36,34 +35,36 @@ struct EventParts {
   Datum default_metadata;  // an empty object, the same for all events of a call
   NullableDatum id;
   NullableDatum created_at;
-  // Where each came from, for messages.
+  // For messages.
   ValueSource subject_source{"subject"};
   ValueSource body_source{"body"};
   ValueSource metadata_source{"metadata"};
   ValueSource id_source{"id"};
 };
 
-// Bytes of body and metadata, as they are out of line and uncompressed.
+// How many bytes body and metadata have together, uncompressed.
 Size content_bytes(const Event& event);
 
+// The default of metadata.
 Datum empty_object();
 
-// The body, as it is stored, of what a caller gave: bytes; text, of which it is the UTF-8; or a
-// JSON document, of whose text it is the UTF-8.
+// Turns what a caller gave into the body as it is stored: bytes as they are, text into its UTF-8
+// bytes, and a JSON document into the UTF-8 bytes of its text.
 using BodyOf = Datum (*)(Datum given);
 Datum bytea_body(Datum bytes);
 Datum text_body(Datum characters);
 Datum json_body(Datum document);
 
-// Raises 22023 for an invalid subject or id, 23514 for metadata that is no object, 54000 for more
-// than fits into a row.
+// Raises 22023 for an invalid subject or id, 23514 for metadata that is no object, and 54000 for an
+// event that does not fit into a row.
 Event make_event(const EventParts& parts);
 
-// 'error' or 'skip'; raises 22004 and 22023.
+// The argument is 'error' or 'skip'. Raises 22004 for null, and 22023 for anything else.
 OnDuplicate on_duplicate_argument(FunctionCallInfo fcinfo, int argument);
 
-// Inserts the events into the stream, directly where its table is plain, else by an INSERT. Needs
-// INSERT on the table, or on its five event columns.
+// Inserts the events into the stream, directly if its table is plain, else by an INSERT. Raises
+// 42501 without INSERT on the table or on its five event columns, and what open_stream() raises.
+// Wakes the stream's waiters at the commit.
 void publish_events(Oid schema, std::string_view stream, const EventBatch& batch);
 
 }  // namespace kanthorq

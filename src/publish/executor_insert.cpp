@@ -1,6 +1,5 @@
-// Insertion by an ordinary INSERT, for tables that carry insert triggers, rules, row security for
-// this user, constraints, columns or indexes of their own: the executor knows what to do with them.
-// It also checks the privileges.
+// Insertion by an ordinary INSERT, for tables to which somebody has added triggers, rules, row
+// security, constraints, columns or indexes. The executor obeys them, and checks the privileges.
 #include "core/name.hpp"
 #include "publish/insert.hpp"
 #include "server/datum.hpp"
@@ -11,8 +10,7 @@ namespace kanthorq {
 
 namespace {
 
-// The values of all events in this column, as an array.
-Datum array_of(const EventBatch& batch, StreamColumn column) {
+Datum array_of_column(const EventBatch& batch, StreamColumn column) {
   Datum* values = palloc_array_of<Datum>(batch.count);
   for (int i = 0; i < batch.count; i++) values[i] = batch.events[i][column];
   const Oid type = column_definition(column).type;
@@ -47,7 +45,7 @@ void insert_by_executor(Relation table, const EventBatch& batch) {
     Datum values[event_columns];
     for (const StreamColumn column : event_column_numbers) {
       types[column - 1] = get_array_type(column_definition(column).type);
-      values[column - 1] = array_of(batch, column);
+      values[column - 1] = array_of_column(batch, column);
     }
     const int result = SPI_execute_with_args(insert_statement(table, batch.on_duplicate),
                                              event_columns, types, values, nullptr, false, 0);

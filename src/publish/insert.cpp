@@ -1,16 +1,16 @@
 // Direct insertion: rows into the heap with the server's multi-insert, then index by index.
 //
-// It bypasses what the executor would do, so publish_events() takes it only for tables on which the
-// executor would do nothing else, and it checks the privilege itself. Two duties make every
-// committed event deliverable later, and both are met here as INSERT and COPY meet them:
-//   - the table's RowExclusiveLock is taken before the first position and kept to the end of the
-//     transaction (open_stream() and its callers);
-//   - the transaction has an id before it takes a position (write(), below).
+// It bypasses the executor. So publish_events() uses it only for tables on which the executor would
+// do nothing else, and it checks the privilege itself. Exact delivery rests on two duties of a
+// publisher, which an INSERT or COPY leaves to a trigger (stream/txid.cpp):
+//   - The table's RowExclusiveLock is taken before the first position and kept to the end of the
+//     transaction (open_stream()).
+//   - The transaction has an id before it takes a position (insert_batch(), below).
 
 #include "publish/insert.hpp"
 
 #include "server/privileges.hpp"
-#include "server/rows.hpp"
+#include "server/scope.hpp"
 #include "server/test_point.hpp"
 #include "server/wake.hpp"
 #include "stream/definition.hpp"
@@ -19,19 +19,19 @@ namespace kanthorq {
 
 namespace {
 
-// A chunk is written, then indexed; it bounds memory and the time between interrupt checks. COPY
-// flushes after as many rows.
+// A chunk is written, then indexed. Its size bounds memory and the time between two checks for
+// interrupts. COPY flushes after as many rows.
 constexpr int max_chunk_events = 1000;
 constexpr Size max_chunk_bytes = 1024 * 1024;
 
-bool can_be_filled_directly(Relation index, const IndexInfo* info) {
+bool can_fill_directly(Relation index, const IndexInfo* info) {
   return info->ii_Expressions == NIL && info->ii_Predicate == NIL &&
          info->ii_ExclusionOps == nullptr && index->rd_index->indimmediate;
 }
 
-bool can_fill_indexes_directly(const ResultRelInfo* target) {
+bool can_fill_all_directly(const ResultRelInfo* target) {
   for (int i = 0; i < target->ri_NumIndices; i++)
-    if (!can_be_filled_directly(target->ri_IndexRelationDescs[i], target->ri_IndexRelationInfo[i]))
+    if (!can_fill_directly(target->ri_IndexRelationDescs[i], target->ri_IndexRelationInfo[i]))
       return false;
   return true;
 }
@@ -39,7 +39,7 @@ bool can_fill_indexes_directly(const ResultRelInfo* target) {
 // What stays the same for all rows of a batch.
 struct Writer {
   ResultRelInfo* target;
-  TupleDesc descriptor;  // a copy that nobody counts: pinning the table's for each slot costs
+  TupleDesc descriptor;  // a copy without a reference count: each slot would pin the table's own
   Oid position_sequence;
   Datum txid;
   CommandId command;
@@ -51,7 +51,7 @@ TupleTableSlot* new_slot(const Writer& writer) {
   return MakeSingleTupleTableSlot(writer.descriptor, &TTSOpsVirtual);
 }
 
-void fill(TupleTableSlot* slot, const Writer& writer, const Event& event) {
+void fill_slot(TupleTableSlot* slot, const Writer& writer, const Event& event) {
   ExecClearTuple(slot);
   std::copy_n(event.values, event_columns, slot->tts_values);
   slot->tts_values[txid_column - 1] = writer.txid;
@@ -98,31 +98,34 @@ int chunk_length(const Event* events, int left) {
   return length;
 }
 
+void insert_chunk(const Writer& writer, TupleTableSlot** slots, const Event* events, int count) {
+  for (int i = 0; i < count; i++) {
+    fill_slot(slots[i], writer, events[i]);
+    take_position(slots[i], writer);
+  }
+  insert_rows(writer, slots, count);
+}
+
 void insert_all(const Writer& writer, const EventBatch& batch) {
   TupleTableSlot* slots[max_chunk_events];
-  int ready = 0;
+  int slot_count = 0;
   MemoryContext per_chunk =
       AllocSetContextCreate(CurrentMemoryContext, "KanthorQ insert chunk", ALLOCSET_DEFAULT_SIZES);
   for (int start = 0; start < batch.count;) {
-    const int length = chunk_length(batch.events + start, batch.count - start);
-    while (ready < length) slots[ready++] = new_slot(writer);
-    MemoryContext caller = MemoryContextSwitchTo(per_chunk);
-    for (int i = 0; i < length; i++) {
-      fill(slots[i], writer, batch.events[start + i]);
-      take_position(slots[i], writer);
-    }
-    insert_rows(writer, slots, length);
-    MemoryContextSwitchTo(caller);
+    const Event* events = batch.events + start;
+    const int length = chunk_length(events, batch.count - start);
+    while (slot_count < length) slots[slot_count++] = new_slot(writer);
+    with_context(per_chunk, [&] { insert_chunk(writer, slots, events, length); });
     MemoryContextReset(per_chunk);
     start += length;
     CHECK_FOR_INTERRUPTS();
   }
   MemoryContextDelete(per_chunk);
-  while (ready > 0) ExecDropSingleTupleTableSlot(slots[--ready]);
+  while (slot_count > 0) ExecDropSingleTupleTableSlot(slots[--slot_count]);
 }
 
-// The indexes that on_duplicate => 'skip' asks: the unique ones on the id alone, which may be
-// several while one is rebuilt.
+// The indexes that decide whether an event is a duplicate: the unique ones on the id alone. There
+// may be several while one is rebuilt.
 List* id_indexes(const ResultRelInfo* target) {
   List* indexes = NIL;
   for (int i = 0; i < target->ri_NumIndices; i++) {
@@ -139,29 +142,31 @@ List* id_indexes(const ResultRelInfo* target) {
 }
 
 // In REPEATABLE READ and SERIALIZABLE an event that this transaction can't see must not decide what
-// it does: the same rule, and the same error, as that of INSERT ... ON CONFLICT DO NOTHING.
+// it does. INSERT ... ON CONFLICT DO NOTHING has the same rule, and raises the same error.
 void require_visible(const Writer& writer, ItemPointer at) {
   if (!IsolationUsesXactSnapshot()) return;
-  TupleTableSlot* found = table_slot_create(writer.table(), nullptr);
-  if (!table_tuple_fetch_row_version(writer.table(), at, SnapshotAny, found))
+  TupleTableSlot* slot = table_slot_create(writer.table(), nullptr);
+  if (!table_tuple_fetch_row_version(writer.table(), at, SnapshotAny, slot))
     elog(ERROR, "could not fetch the event that conflicts");
   bool is_null;
   const TransactionId author =
-      DatumGetTransactionId(slot_getsysattr(found, MinTransactionIdAttributeNumber, &is_null));
+      DatumGetTransactionId(slot_getsysattr(slot, MinTransactionIdAttributeNumber, &is_null));
   if (!TransactionIdIsCurrentTransactionId(author) &&
-      !table_tuple_satisfies_snapshot(writer.table(), found, GetActiveSnapshot()))
+      !table_tuple_satisfies_snapshot(writer.table(), slot, GetActiveSnapshot()))
     ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
                     errmsg("could not serialize access due to concurrent update")));
-  ExecDropSingleTupleTableSlot(found);
+  ExecDropSingleTupleTableSlot(slot);
 }
 
-// Inserts the row unless its id is there, by speculative insertion as ON CONFLICT does it: look,
-// insert provisionally, and if another transaction's row came between, take it back and look again.
-void insert_new(const Writer& writer, EState* state, List* arbiters, TupleTableSlot* slot) {
+// Inserts the row unless its id is stored already. It does so by speculative insertion, like ON
+// CONFLICT: it looks, inserts tentatively, and if another transaction has inserted the same id
+// meanwhile, takes its row back and looks again.
+void insert_unless_stored(const Writer& writer, EState* state, List* arbiters,
+                          TupleTableSlot* slot) {
   for (;;) {
-    ItemPointerData existing;
-    if (!has_no_conflict(writer.target, slot, state, &existing, arbiters))
-      return require_visible(writer, &existing);
+    ItemPointerData stored;
+    if (!has_no_conflict(writer.target, slot, state, &stored, arbiters))
+      return require_visible(writer, &stored);
     take_position(slot, writer);
     const TransactionId xid = GetCurrentTransactionId();
     const uint32 token = SpeculativeInsertionLockAcquire(xid);
@@ -178,7 +183,7 @@ void insert_new(const Writer& writer, EState* state, List* arbiters, TupleTableS
   }
 }
 
-void insert_all_new(const Writer& writer, const EventBatch& batch) {
+void insert_all_not_stored(const Writer& writer, const EventBatch& batch) {
   EState* state = CreateExecutorState();
   // In SERIALIZABLE the server reads the event that conflicts by this snapshot, so that the skip
   // counts as a read. Older minor versions don't; 19 crashes without a snapshot.
@@ -186,10 +191,9 @@ void insert_all_new(const Writer& writer, const EventBatch& batch) {
   List* arbiters = id_indexes(writer.target);
   TupleTableSlot* slot = new_slot(writer);
   for (int i = 0; i < batch.count; i++) {
-    fill(slot, writer, batch.events[i]);
-    MemoryContext caller = MemoryContextSwitchTo(GetPerTupleMemoryContext(state));
-    insert_new(writer, state, arbiters, slot);
-    MemoryContextSwitchTo(caller);
+    fill_slot(slot, writer, batch.events[i]);
+    with_context(GetPerTupleMemoryContext(state),
+                 [&] { insert_unless_stored(writer, state, arbiters, slot); });
     ResetPerTupleExprContext(state);
     CHECK_FOR_INTERRUPTS();
   }
@@ -197,7 +201,7 @@ void insert_all_new(const Writer& writer, const EventBatch& batch) {
   FreeExecutorState(state);
 }
 
-void write(ResultRelInfo* target, const OpenStream& stream, const EventBatch& batch) {
+void insert_batch(ResultRelInfo* target, const OpenStream& stream, const EventBatch& batch) {
   const Writer writer = {
       .target = target,
       .descriptor = CreateTupleDescCopy(RelationGetDescr(stream.table)),
@@ -207,7 +211,7 @@ void write(ResultRelInfo* target, const OpenStream& stream, const EventBatch& ba
   };
   KANTHORQ_TEST_POINT("publish_txid");
   if (batch.on_duplicate == OnDuplicate::skip)
-    insert_all_new(writer, batch);
+    insert_all_not_stored(writer, batch);
   else
     insert_all(writer, batch);
   FreeTupleDesc(writer.descriptor);
@@ -220,12 +224,12 @@ bool insert_directly(const OpenStream& stream, const EventBatch& batch) {
   ResultRelInfo* target = makeNode(ResultRelInfo);
   InitResultRelInfo(target, stream.table, 0, nullptr, 0);
   ExecOpenIndices(target, batch.on_duplicate == OnDuplicate::skip);
-  const bool ordinary = can_fill_indexes_directly(target);
-  if (ordinary) write(target, stream, batch);
+  const bool direct = can_fill_all_directly(target);
+  if (direct) insert_batch(target, stream, batch);
   ExecCloseIndices(target);
   pfree(target);
-  if (ordinary) CommandCounterIncrement();
-  return ordinary;
+  if (direct) CommandCounterIncrement();
+  return direct;
 }
 
 void publish_events(Oid schema, std::string_view stream, const EventBatch& batch) {

@@ -1,4 +1,4 @@
-// The two ways of a validated batch into a stream table. They write the same rows.
+// The two ways of a validated batch into a stream's table. They write the same rows.
 #pragma once
 
 #include "publish/event.hpp"
@@ -7,11 +7,12 @@
 
 namespace kanthorq {
 
-// Straight into the heap and its indexes. False, with nothing done, where an index of the table is
-// out of the ordinary; the table itself is plain. Raises 42501 without INSERT.
+// Writes straight into the heap and its indexes. The table is plain. False, with nothing done, if
+// one of its indexes needs the executor. Raises 42501 without INSERT.
 bool insert_directly(const OpenStream& stream, const EventBatch& batch);
 
-// By an INSERT, which heeds whatever the table carries.
+// Writes by an INSERT, which obeys everything that was added to the table. Raises 42501 without
+// INSERT.
 void insert_by_executor(Relation table, const EventBatch& batch);
 
 }  // namespace kanthorq

@@ -1,125 +1,46 @@
 // kanthorq_publish, kanthorq_publish_text and kanthorq_publish_json: one event.
 //
-// The three differ in what their third argument is. There is one kanthorq_publish, and no overload
-// of that name: an untyped literal or driver parameter must never be taken for text by accident.
-#include "id/ids.hpp"
+// The three differ in the type of their third argument. There is one kanthorq_publish, and no
+// overload of that name: an untyped literal or driver parameter must never be taken for text by
+// accident.
 #include "publish/event.hpp"
 #include "server/datum.hpp"
 #include "server/fault.hpp"
-#include "server/rows.hpp"
-#include "stream/definition.hpp"
 
 namespace kanthorq {
 
 namespace {
 
-// A row is formed in one piece before its body goes out of line, so it must fit into one
-// allocation; the rest is for the other columns and the row's header.
-constexpr Size max_event_bytes = MaxAllocSize - 8192;
-
-}  // namespace
-
-Size content_bytes(const Event& event) {
-  return toast_raw_datum_size(event[body_column]) + toast_raw_datum_size(event[metadata_column]);
+// Of all three.
+namespace publish_argument {
+enum : int { stream, subject, body, metadata, id, created_at, on_duplicate };
 }
-
-Datum empty_object() {
-  JsonState state{};
-  push_json(&state, WJB_BEGIN_OBJECT, nullptr);
-  return JsonbPGetDatum(JsonbValueToJsonb(push_json(&state, WJB_END_OBJECT, nullptr)));
-}
-
-namespace {
-
-Datum metadata_of(const EventParts& parts) {
-  if (parts.metadata.isnull) return parts.default_metadata;
-  Jsonb* metadata = DatumGetJsonbP(parts.metadata.value);
-  if (!JB_ROOT_IS_OBJECT(metadata)) raise_metadata_not_object(metadata, parts.metadata_source);
-  return JsonbPGetDatum(metadata);
-}
-
-void set_id(const EventParts& parts, Event& event) {
-  if (parts.id.isnull) {
-    const Bits128 ulid = next_ulid();
-    event[id_column] = ulid_datum(ulid);
-    event[created_at_column] = UInt64GetDatum(milliseconds_of(ulid));
-    return;
-  }
-  const text* id = DatumGetTextPP(parts.id.value);
-  event[created_at_column] = UInt64GetDatum(require_event_id(view_of(id), parts.id_source));
-  event[id_column] = PointerGetDatum(id);
-}
-
-}  // namespace
-
-Event make_event(const EventParts& parts) {
-  Event event{};
-  const text* subject = DatumGetTextPP(parts.subject);
-  require_subject(view_of(subject), parts.subject_source);
-  event[subject_column] = PointerGetDatum(subject);
-  event[metadata_column] = metadata_of(parts);
-  event[body_column] = parts.body;
-  const Size bytes = content_bytes(event);
-  if (bytes > max_event_bytes) raise_event_too_large(bytes, max_event_bytes, parts.body_source);
-  set_id(parts, event);
-  if (!parts.created_at.isnull) event[created_at_column] = parts.created_at.value;
-  return event;
-}
-
-OnDuplicate on_duplicate_argument(FunctionCallInfo fcinfo, int argument) {
-  require_argument(fcinfo, argument, "on_duplicate");
-  const std::string_view value = text_argument(fcinfo, argument);
-  if (value == "error") return OnDuplicate::error;
-  if (value == "skip") return OnDuplicate::skip;
-  ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                  errmsg("invalid value for argument \"on_duplicate\""),
-                  errdetail("The value is \"%s\".", clipped(value)),
-                  errhint("Use \"error\" or \"skip\".")));
-}
-
-namespace {
 
 NullableDatum nullable_argument(FunctionCallInfo fcinfo, int argument) {
   return {fcinfo->args[argument].value, fcinfo->args[argument].isnull};
 }
 
 Datum publish(FunctionCallInfo fcinfo, BodyOf body_of) {
-  require_argument(fcinfo, 0, "stream");
-  require_argument(fcinfo, 1, "subject");
-  require_argument(fcinfo, 2, "body");
+  require_argument(fcinfo, publish_argument::stream, "stream");
+  require_argument(fcinfo, publish_argument::subject, "subject");
+  require_argument(fcinfo, publish_argument::body, "body");
   PreventCommandIfReadOnly("kanthorq_publish()");
-  const OnDuplicate on_duplicate = on_duplicate_argument(fcinfo, 6);
+  const OnDuplicate on_duplicate = on_duplicate_argument(fcinfo, publish_argument::on_duplicate);
+  const bool has_metadata = !PG_ARGISNULL(publish_argument::metadata);
   const Event event = make_event({
-      .subject = PG_GETARG_DATUM(1),
-      .body = body_of(PG_GETARG_DATUM(2)),
-      .metadata = nullable_argument(fcinfo, 3),
-      .default_metadata = PG_ARGISNULL(3) ? empty_object() : Datum{0},
-      .id = nullable_argument(fcinfo, 4),
-      .created_at = nullable_argument(fcinfo, 5),
+      .subject = PG_GETARG_DATUM(publish_argument::subject),
+      .body = body_of(PG_GETARG_DATUM(publish_argument::body)),
+      .metadata = nullable_argument(fcinfo, publish_argument::metadata),
+      .default_metadata = has_metadata ? Datum{0} : empty_object(),
+      .id = nullable_argument(fcinfo, publish_argument::id),
+      .created_at = nullable_argument(fcinfo, publish_argument::created_at),
   });
-  publish_events(own_schema(fcinfo), text_argument(fcinfo, 0), {&event, 1, on_duplicate});
+  publish_events(own_schema(fcinfo), text_argument(fcinfo, publish_argument::stream),
+                 {&event, 1, on_duplicate});
   return event[id_column];
 }
 
 }  // namespace
-
-Datum bytea_body(Datum body) { return body; }
-
-// The same varlena where the server's encoding is UTF-8: text and bytea are stored alike.
-Datum text_body(Datum body) {
-  text* characters = DatumGetTextPP(body);
-  const std::string_view server = view_of(characters);
-  const char* utf8 = pg_server_to_any(server.data(), static_cast<int>(server.size()), PG_UTF8);
-  return utf8 == server.data() ? PointerGetDatum(characters) : text_datum(utf8);
-}
-
-Datum json_body(Datum body) {
-  Jsonb* document = DatumGetJsonbP(body);
-  StringInfoData characters;
-  initStringInfo(&characters);
-  JsonbToCString(&characters, &document->root, VARSIZE(document));
-  return text_body(text_datum({characters.data, static_cast<std::size_t>(characters.len)}));
-}
 
 }  // namespace kanthorq
 
