@@ -6,7 +6,7 @@ namespace kanthorq {
 
 namespace {
 
-// As many digits of each form as hold the time: bounds need no more.
+// How many digits of each form hold the time. Bounds need no more.
 constexpr std::size_t ulid_time_digits = 10;
 constexpr std::size_t uuid_time_digits = 13;
 
@@ -21,29 +21,31 @@ char* uuid_bound(std::uint64_t milliseconds) {
   return pnstrdup(text.data(), uuid_time_digits);
 }
 
-// Behind the last time that an id can carry there is no digit left to bound with. ULIDs start with
-// a digit up to 7, and so do those behind a prefix; UUIDs with a hexadecimal one.
+// The bounds after the last time that an id can carry. ULIDs start with a digit up to 7, also after
+// a prefix. UUIDs start with a hexadecimal digit.
 constexpr const char* end_of_ulids = "8";
 constexpr const char* end_of_uuids = "g";
 constexpr const char* end_of_prefixed = "{";
 
-// ULIDs and UUIDs stand among each other, but not evenly: their third characters tell most of
-// today's apart. It is an upper-case letter in ULIDs from 2015 to 2039 (behind "01") and a digit or
-// a lower-case letter in UUIDs. Leaving such gaps out keeps a stream with ids of one form from
-// being read through in search of the other.
+// The third characters of most of today's ULIDs and UUIDs differ. In ULIDs from 2015 to 2039 it is
+// an upper-case letter (after "01"), and in UUIDs a digit or a lower-case letter. So the ids of one
+// form have gaps in which the ids of the other form stand. The gaps are not searched: a search for
+// one form in a stream with ids of the other would read through all of them.
 struct Gap {
   const char* from;
   const char* to;
 };
-constexpr Gap no_ulids[] = {{"01[", "02"}, {"02[", "03"}};
-constexpr Gap no_uuids[] = {{"01:", "01a"}, {"02:", "02a"}};
+constexpr Gap gaps_of_ulids[] = {{"01[", "02"}, {"02[", "03"}};
+constexpr Gap gaps_of_uuids[] = {{"01:", "01a"}, {"02:", "02a"}};
 
 const char* greater(const char* a, const char* b) { return strcmp(a, b) > 0 ? a : b; }
 
 const char* smaller(const char* a, const char* b) { return strcmp(a, b) < 0 ? a : b; }
 
+// Adds the range from `lower` to `upper`, less the gaps.
 template <std::size_t count>
-void add_without(IdRanges& ranges, const Gap (&gaps)[count], const char* lower, const char* upper) {
+void add_between_gaps(IdRanges& ranges, const Gap (&gaps)[count], const char* lower,
+                      const char* upper) {
   for (const Gap& gap : gaps) {
     const char* end = smaller(upper, gap.from);
     if (strcmp(lower, end) < 0) ranges.add(lower, end);
@@ -53,18 +55,18 @@ void add_without(IdRanges& ranges, const Gap (&gaps)[count], const char* lower, 
 }
 
 void add_ulids(IdRanges& ranges, TimeRange range) {
-  add_without(
-      ranges, no_ulids, ulid_bound(range.from, "", asc_toupper),
+  add_between_gaps(
+      ranges, gaps_of_ulids, ulid_bound(range.from, "", asc_toupper),
       range.to > max_id_milliseconds ? end_of_ulids : ulid_bound(range.to, "", asc_toupper));
 }
 
 void add_uuids(IdRanges& ranges, TimeRange range) {
-  add_without(ranges, no_uuids, uuid_bound(range.from),
-              range.to > max_id_milliseconds ? end_of_uuids : uuid_bound(range.to));
+  add_between_gaps(ranges, gaps_of_uuids, uuid_bound(range.from),
+                   range.to > max_id_milliseconds ? end_of_uuids : uuid_bound(range.to));
 }
 
-// The prefix, with its underscore, of the first prefixed id at or behind `from`; null where there
-// is none. One step of the index for each prefix in use.
+// The prefix, with its underscore, of the first prefixed id that is `from` or after it; null if
+// there is none. It is found by one step along the index.
 char* next_prefix(const char* table, const char* from) {
   const char* sql = psprintf(
       "SELECT id::pg_catalog.text FROM %s WHERE id OPERATOR(pg_catalog.>=) $1"
@@ -74,41 +76,44 @@ char* next_prefix(const char* table, const char* from) {
   Datum value = CStringGetTextDatum(from);
   const int result = SPI_execute_with_args(sql, 1, &type, &value, nullptr, true, 1);
   if (result != SPI_OK_SELECT) elog(ERROR, "could not look for the prefixes of ids");
-  char* prefix = nullptr;
-  if (SPI_processed > 0) {
-    const char* id = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
-    prefix = cstring_of(event_id_prefix(id));
-  }
-  SPI_freetuptable(SPI_tuptable);
-  return prefix;
+  SPITupleTable* rows = SPI_tuptable;
+  char* id = SPI_processed > 0 ? SPI_getvalue(rows->vals[0], rows->tupdesc, 1) : nullptr;
+  SPI_freetuptable(rows);
+  return id ? cstring_of(event_id_prefix(id)) : nullptr;
 }
 
 void add_prefixes(IdRanges& ranges, const char* table, TimeRange range, const char* from) {
-  const char* behind = from;
+  const char* next = from;
   for (int prefixes = 0; prefixes < max_prefix_ranges; prefixes++) {
     CHECK_FOR_INTERRUPTS();
-    char* prefix = next_prefix(table, behind);
+    char* prefix = next_prefix(table, next);
     if (!prefix) return;
     const IdRange prefixed = prefixed_range(range, prefix);
     ranges.add(prefixed.lower, prefixed.upper);
-    behind = end_of_prefix(prefix);
+    next = end_of_prefix(prefix);
   }
-  ranges.add(behind, end_of_prefixed);
+  ranges.add(next, end_of_prefixed);
 }
 
-// Where the prefixed ids start that a page behind `after_id` may hold.
+// The least prefixed id that a page after `after_id` may hold is not less than this.
 const char* first_prefix(std::string_view after_id) {
   const std::string_view prefix = event_id_prefix(after_id);
   return prefix.empty() ? "a" : cstring_of(prefix);
 }
 
-}  // namespace
-
-static std::uint64_t clamped_milliseconds(TimestampTz at) {
+std::uint64_t clamped_milliseconds(TimestampTz at) {
   if (TIMESTAMP_IS_NOEND(at)) return max_id_milliseconds + 1;
   if (TIMESTAMP_IS_NOBEGIN(at) || epoch_milliseconds(at) < 0) return 0;
   return Min(static_cast<std::uint64_t>(epoch_milliseconds(at)), max_id_milliseconds + 1);
 }
+
+void add_time(ReadQuery& query, Oid schema, const char* comparison, std::uint64_t milliseconds) {
+  query.add(psprintf(" AND %s.kanthorq_id_time(id::pg_catalog.text) OPERATOR(pg_catalog.%s) ",
+                     quote_identifier(get_namespace_name(schema)), comparison),
+            TIMESTAMPTZOID, TimestampTzGetDatum(timestamp_of(milliseconds)));
+}
+
+}  // namespace
 
 TimeRange time_range_since(TimestampTz since) {
   TimeRange range;
@@ -138,16 +143,23 @@ IdRange prefixed_range(TimeRange range, const char* prefix) {
 
 char* end_of_prefix(const char* prefix) { return psprintf("%s%s", prefix, end_of_ulids); }
 
-// With more prefixes than have a range of their own, the time inside the ids alone decides.
+// In the range that further prefixes share, only the time inside the ids decides.
 IdRanges id_ranges(const char* table, TimeRange range, std::string_view after_id) {
   IdRanges ranges;
   if (range.is_empty()) {
-    ranges.add("", "");  // an empty one, so that the query has one
+    ranges.add("", "");  // an empty one, because the query needs one
     return ranges;
   }
   ranges = plain_ranges(range);
   add_prefixes(ranges, table, range, first_prefix(after_id));
   return ranges;
+}
+
+void add_id_range(ReadQuery& query, Oid schema, IdRange ids, TimeRange range) {
+  query.add(" AND id OPERATOR(pg_catalog.>=) ", TEXTOID, CStringGetTextDatum(ids.lower));
+  query.add(" AND id OPERATOR(pg_catalog.<) ", TEXTOID, CStringGetTextDatum(ids.upper));
+  add_time(query, schema, ">=", range.from);
+  add_time(query, schema, "<", range.to);
 }
 
 }  // namespace kanthorq

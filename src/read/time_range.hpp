@@ -1,9 +1,9 @@
 // Ranges of time over event ids.
 //
 // An id's time is in its first bytes, but each form writes it differently, and a stream may hold
-// several forms. So a range of time is one range of ids for ULIDs, one for UUIDv7s and one for each
-// prefix in use. Together they may hold a few ids of another form, so the time inside the id has
-// the last word.
+// several forms. So a range of time becomes ranges of ids: some for ULIDs, some for UUIDv7s and one
+// for each prefix in use. These may hold a few ids of another form, so the time inside each id is
+// compared, too.
 #pragma once
 
 #include "id/ids.hpp"
@@ -13,7 +13,7 @@
 
 namespace kanthorq {
 
-// Milliseconds since 1970, from (included) to (excluded).
+// Milliseconds since 1970, from `from` (included) to `to` (excluded).
 struct TimeRange {
   std::uint64_t from = 0;
   std::uint64_t to = max_id_milliseconds + 1;
@@ -22,11 +22,11 @@ struct TimeRange {
   bool is_empty() const { return from >= to; }
 };
 
-// The two arguments, in whole milliseconds; null leaves a side open, and so does what lies outside
-// the times that an id can carry.
+// The range from the argument `since` to the argument `until`, by their numbers, in whole
+// milliseconds. A null leaves its side open, and so does a time that no id can carry.
 TimeRange time_range_arguments(FunctionCallInfo fcinfo, int since, int until);
 
-// All times from this one on.
+// From `since` on.
 TimeRange time_range_since(TimestampTz since);
 
 // A range of ids, from `lower` (included) to `upper` (excluded).
@@ -35,7 +35,7 @@ struct IdRange {
   const char* upper;
 };
 
-// The prefixes that a query names; more than these share one range.
+// Each of so many prefixes has a range of its own in a query. Further ones share one.
 inline constexpr int max_prefix_ranges = 20;
 
 struct IdRanges {
@@ -45,7 +45,7 @@ struct IdRanges {
   void add(const char* lower, const char* upper) { ranges[count++] = {lower, upper}; }
 };
 
-// The ranges of the ids without a prefix that may hold this range of time; it is not empty.
+// The ranges of the ids without a prefix that may hold this range of time, which is not empty.
 IdRanges plain_ranges(TimeRange range);
 
 // The same for the ids with this prefix, its underscore included.
@@ -54,33 +54,26 @@ IdRange prefixed_range(TimeRange range, const char* prefix);
 // What sorts after all ids with this prefix, and before longer prefixes that start with it.
 char* end_of_prefix(const char* prefix);
 
-// The ranges of ids of `table` that may hold this range of time after `after_id` (empty: from the
-// start).
+// The ranges of ids of `table`, a quoted name, that may hold this range of time after `after_id`.
+// An empty `after_id` means from the start. To be called within with_spi().
 IdRanges id_ranges(const char* table, TimeRange range, std::string_view after_id);
 
-// Adds a query for the rows of `select`, limited to the range, by id; `add_conditions` adds what
-// else holds for the rows, their order and their number, which is `size`. Each range of ids is a
-// query of its own with its own bounds, so that each is read along the index and no further than
-// needed.
+// Adds the condition that a row's id is in `ids` and has its time in `range`. `schema` is the
+// extension's.
+void add_id_range(ReadQuery& query, Oid schema, IdRange ids, TimeRange range);
+
+// Adds a query for the first `size` rows, by id, in these ranges of ids. `select` is a query for
+// rows that ends with a condition, and `add_conditions()` adds further conditions, the order and
+// the limit. Each range is a query of its own with its own bounds, so that each is read along the
+// index and no further than needed.
 template <typename AddConditions>
-void add_time_range(ReadQuery& query, Oid schema, const char* table, TimeRange range,
-                    std::string_view after_id, const char* select, int size,
-                    AddConditions add_conditions) {
-  const char* own = quote_identifier(get_namespace_name(schema));
-  const IdRanges ids = id_ranges(table, range, after_id);
+void add_time_range(ReadQuery& query, Oid schema, const IdRanges& ids, TimeRange range,
+                    const char* select, int size, AddConditions add_conditions) {
   query.add("SELECT DISTINCT ON (id) page.* FROM (");
   for (int i = 0; i < ids.count; i++) {
     query.add(i == 0 ? "(" : " UNION ALL (");
     query.add(select);
-    query.add(" AND id OPERATOR(pg_catalog.>=) ", TEXTOID,
-              CStringGetTextDatum(ids.ranges[i].lower));
-    query.add(" AND id OPERATOR(pg_catalog.<) ", TEXTOID, CStringGetTextDatum(ids.ranges[i].upper));
-    query.add(
-        psprintf(" AND %s.kanthorq_id_time(id::pg_catalog.text) OPERATOR(pg_catalog.>=) ", own),
-        TIMESTAMPTZOID, TimestampTzGetDatum(timestamp_of(range.from)));
-    query.add(
-        psprintf(" AND %s.kanthorq_id_time(id::pg_catalog.text) OPERATOR(pg_catalog.<) ", own),
-        TIMESTAMPTZOID, TimestampTzGetDatum(timestamp_of(range.to)));
+    add_id_range(query, schema, ids.ranges[i], range);
     add_conditions();
     query.add(")");
   }
