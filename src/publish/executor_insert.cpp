@@ -3,6 +3,7 @@
 #include "core/name.hpp"
 #include "publish/insert.hpp"
 #include "server/datum.hpp"
+#include "server/quoting.hpp"
 #include "server/scope.hpp"
 #include "stream/definition.hpp"
 

@@ -9,6 +9,7 @@
 #include "server/datum.hpp"
 #include "server/fault.hpp"
 #include "server/query.hpp"
+#include "server/quoting.hpp"
 #include "server/scope.hpp"
 #include "stream/definition.hpp"
 #include "stream/open_stream.hpp"
@@ -74,7 +75,7 @@ void add_filter(ReadQuery& query, Oid schema, std::string_view filter) {
     query.add(" AND subject OPERATOR(pg_catalog.<) ", TEXTOID, PointerGetDatum(end));
   }
   query.add(psprintf(" AND %s.kanthorq_subject_matches(subject::pg_catalog.text, ",
-                     quote_identifier(get_namespace_name(schema))),
+                     quoted_schema(schema)),
             TEXTOID, text_datum(filter), ")");
 }
 

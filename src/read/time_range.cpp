@@ -1,6 +1,7 @@
 #include "read/time_range.hpp"
 
 #include "core/event_id.hpp"
+#include "server/quoting.hpp"
 
 namespace kanthorq {
 
@@ -109,7 +110,7 @@ std::uint64_t clamped_milliseconds(TimestampTz at) {
 
 void add_time(ReadQuery& query, Oid schema, const char* comparison, std::uint64_t milliseconds) {
   query.add(psprintf(" AND %s.kanthorq_id_time(id::pg_catalog.text) OPERATOR(pg_catalog.%s) ",
-                     quote_identifier(get_namespace_name(schema)), comparison),
+                     quoted_schema(schema), comparison),
             TIMESTAMPTZOID, TimestampTzGetDatum(timestamp_of(milliseconds)));
 }
 

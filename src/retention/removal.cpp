@@ -20,6 +20,7 @@
 #include "server/fault.hpp"
 #include "server/lock.hpp"
 #include "server/privileges.hpp"
+#include "server/quoting.hpp"
 #include "server/scope.hpp"
 #include "server/test_point.hpp"
 #include "stream/definition.hpp"

@@ -3,6 +3,7 @@
 #include "core/name.hpp"
 #include "server/datum.hpp"
 #include "server/lock.hpp"
+#include "server/quoting.hpp"
 #include "server/scope.hpp"
 #include "server/test_point.hpp"
 #include "stream/definition.hpp"

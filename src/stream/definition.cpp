@@ -1,18 +1,13 @@
 #include "stream/definition.hpp"
 
 #include "server/datum.hpp"
+#include "server/quoting.hpp"
 #include "server/scope.hpp"
 #include "server/test_point.hpp"
 
 namespace kanthorq {
 
 namespace {
-
-char* quoted_schema(Oid schema) { return pstrdup(quote_identifier(get_namespace_name(schema))); }
-
-char* qualified_name(Oid schema, std::string_view table) {
-  return quote_qualified_identifier(get_namespace_name(schema), cstring_of(table));
-}
 
 char* column_definitions() {
   StringInfoData sql;
@@ -25,7 +20,7 @@ char* column_definitions() {
 
 // The name of an index or the sequence of the stream's table, quoted. `what` says which.
 const char* quoted_part(std::string_view name, const char* what) {
-  return quote_identifier(cstring_of(part_name(stream_table_prefix, name, what).view()));
+  return quoted_name(part_name(stream_table_prefix, name, what));
 }
 
 // Calls of our functions have arguments of exactly their types, below and in every query. The
@@ -82,11 +77,6 @@ void add_comment(const char* table, std::string_view name) {
 
 }  // namespace
 
-char* quoted_table_name(Relation table) {
-  return quote_qualified_identifier(get_namespace_name(RelationGetNamespace(table)),
-                                    RelationGetRelationName(table));
-}
-
 void complete_stream_table(Oid schema, std::string_view name, const char* table) {
   const char* own = quoted_schema(schema);
   set_defaults(table, own, name);
@@ -102,7 +92,8 @@ void create_subject_index(std::string_view name, const char* table) {
 
 void create_stream_table(Oid schema, std::string_view name, bool subject_index) {
   with_spi([&] {
-    const char* table = qualified_name(schema, table_name(stream_table_prefix, name).view());
+    const TableName created = table_name(stream_table_prefix, name);
+    const char* table = quoted_table_name(schema, created.c_str());
     run_definition(psprintf(
         "CREATE TABLE %s (%s GENERATED ALWAYS AS IDENTITY (SEQUENCE NAME %s.%s),"
         " CONSTRAINT %s PRIMARY KEY (id), CONSTRAINT %s UNIQUE (position)) USING heap",

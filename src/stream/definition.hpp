@@ -6,6 +6,7 @@
 #include "core/name.hpp"
 #include "core/subject.hpp"
 #include "server/pg.hpp"
+#include "server/quoting.hpp"
 
 namespace kanthorq {
 
@@ -83,9 +84,6 @@ inline constexpr const char* stream_triggers[] = {writer_trigger, statement_trig
 
 // The function that the first trigger calls.
 inline constexpr const char* writer_function = "kanthorq_stream_writer";
-
-// The table's name, quoted and with its schema, for SQL text.
-char* quoted_table_name(Relation table);
 
 // Creates the table of the stream `name` in `schema`, owned by the caller. The caller has checked
 // the name, the privilege and that there is no such relation.

@@ -5,6 +5,7 @@
 #include "server/fault.hpp"
 #include "server/lock.hpp"
 #include "server/privileges.hpp"
+#include "server/quoting.hpp"
 #include "server/rows.hpp"
 #include "server/scope.hpp"
 
@@ -59,11 +60,9 @@ bool is_table(Oid relation) {
 }
 
 [[noreturn]] void raise_elsewhere(Kind kind, std::string_view name, Oid table) {
-  const char* schema = get_namespace_name(get_rel_namespace(table));
   ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
                   errmsg("the table of %s \"%s\" has another name", word_for(kind), clipped(name)),
-                  errdetail("It was renamed or moved, and is %s now.",
-                            quote_qualified_identifier(schema, get_rel_name(table))),
+                  errdetail("It was renamed or moved, and is %s now.", quoted_table_name(table)),
                   errhint("Give it its name and schema back, or drop the table.")));
 }
 
@@ -146,9 +145,7 @@ Oid lock_for_drop(Oid schema, Kind kind, std::string_view name) {
 }
 
 void drop_table(Oid table) {
-  const char* name =
-      quote_qualified_identifier(get_namespace_name(get_rel_namespace(table)), get_rel_name(table));
-  with_spi([&] { run_definition(psprintf("DROP TABLE %s", name)); });
+  with_spi([&] { run_definition(psprintf("DROP TABLE %s", quoted_table_name(table))); });
 }
 
 void raise_not_registered_table(Relation table, const char* kind, std::string_view name) {
