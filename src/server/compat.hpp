@@ -1,5 +1,5 @@
 // What differs between PostgreSQL 15 and 19. The only place that looks at PG_VERSION_NUM; included
-// by pg.hpp, behind the server's headers.
+// by pg.hpp, after the server's headers.
 #pragma once
 
 #if PG_VERSION_NUM < 150000
@@ -85,7 +85,7 @@ inline LocalTransactionId local_transaction_id() {
 }
 
 // 17: virtual transaction ids name a process by its number. Returns the id of the transaction that
-// the process runs now, invalid where it runs none or the transaction has no id yet.
+// the process runs now; invalid if it runs none, or if the transaction has no id yet.
 inline TransactionId running_transaction_of(const VirtualTransactionId& virtual_id) {
   TransactionId xid = InvalidTransactionId;
   TransactionId xmin = InvalidTransactionId;
