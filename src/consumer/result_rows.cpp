@@ -55,9 +55,8 @@ HeapTuple whole_tuple(const StreamRow& row) {
 
 }  // namespace
 
-// The function may be declared with other columns after these, by another version. If a tuple has
-// too few, the server takes the others for null. If it has too many, the server does not read the
-// others.
+// Another version may have declared the function with more columns or with fewer. The server takes
+// those that a tuple lacks for null, and does not read those that are too many.
 ResultRows::ResultRows(ReturnSetInfo* result)
     : store_(result->setResult),
       slot_(MakeSingleTupleTableSlot(result->setDesc, &TTSOpsMinimalTuple)),

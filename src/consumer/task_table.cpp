@@ -58,7 +58,7 @@ bool is_as_created(TupleDesc descriptor, int index) {
          (wanted.may_be_null ? !found->attnotnull : is_never_null(descriptor, index));
 }
 
-// Rows are indexed without an executor, which expressions, predicates and deferred checks need.
+// Rows are indexed without the executor, and expressions, conditions and deferred checks need it.
 bool has_ordinary_indexes_only(Relation table) {
   bool ordinary = true;
   for_indexes(table, [&](Relation index) {
@@ -68,10 +68,10 @@ bool has_ordinary_indexes_only(Relation table) {
   return ordinary;
 }
 
-// How the table differs if the owner expects what only the executor does: it follows rules, tests
-// checks and fires triggers, and rows are written without it. Triggers of a foreign key are the
-// server's own.
-const char* find_what_is_not_heeded(Relation table) {
+// What the table's owner may expect and does not get: rows are written without the executor, which
+// follows rules, tests checks and fires triggers. The server's own triggers are those of foreign
+// keys.
+const char* find_ignored_rule(Relation table) {
   const TupleConstr* constraints = RelationGetDescr(table)->constr;
   if (constraints && constraints->num_check > 0)
     return psprintf("It has the check \"%s\", which KanthorQ does not test.",
@@ -103,7 +103,7 @@ const char* find_difference(Relation table) {
   if (!is_unique(table, task_position_column)) return "Its index on \"position\" is not unique.";
   if (!has_ordinary_indexes_only(table))
     return "It has an index on an expression, with a condition, or with deferred checks.";
-  return find_what_is_not_heeded(table);
+  return find_ignored_rule(table);
 }
 
 struct KnownTaskTable {
