@@ -5,6 +5,7 @@
 #include "server/fault.hpp"
 #include "server/indexes.hpp"
 #include "server/known.hpp"
+#include "server/quoting.hpp"
 #include "server/rows.hpp"
 #include "server/scope.hpp"
 
@@ -12,13 +13,8 @@ namespace kanthorq {
 
 namespace {
 
-const char* qualified_table(Oid schema, std::string_view consumer) {
-  return quote_qualified_identifier(get_namespace_name(schema),
-                                    table_name(consumer_table_prefix, consumer).c_str());
-}
-
 const char* quoted_part_name(std::string_view consumer, const char* part) {
-  return quote_identifier(cstring_of(part_name(consumer_table_prefix, consumer, part).view()));
+  return quoted_name(part_name(consumer_table_prefix, consumer, part));
 }
 
 void require_free_name(Oid schema, std::string_view consumer) {
@@ -145,7 +141,8 @@ void require_task_table(Relation table) {
 void create_task_table(Oid schema, std::string_view consumer) {
   require_free_name(schema, consumer);
   with_spi([&] {
-    const char* table = qualified_table(schema, consumer);
+    const char* table =
+        quoted_table_name(schema, table_name(consumer_table_prefix, consumer).c_str());
     run_definition(
         psprintf("CREATE TABLE %s ("
                  "position pg_catalog.int8 NOT NULL,"

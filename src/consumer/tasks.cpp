@@ -9,6 +9,7 @@
 #include "server/datum.hpp"
 #include "server/fault.hpp"
 #include "server/query.hpp"
+#include "server/quoting.hpp"
 #include "server/rows.hpp"
 #include "server/scope.hpp"
 #include "server/test_point.hpp"
