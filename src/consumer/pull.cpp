@@ -42,7 +42,8 @@ PullArguments pull_arguments(FunctionCallInfo fcinfo) {
   arguments.size =
       static_cast<std::size_t>(required_size(fcinfo, pull_argument::size, max_pull_size));
   const int64 wait_ms = duration_argument(fcinfo, pull_argument::wait, "wait", 0);
-  arguments.wait_ms = end_before(STATEMENT_TIMEOUT, end_before(transaction_timeout, wait_ms));
+  arguments.wait_ms =
+      wait_before_timeout(STATEMENT_TIMEOUT, wait_before_timeout(transaction_timeout, wait_ms));
   if (!PG_ARGISNULL(pull_argument::visibility_timeout))
     arguments.visibility_ms =
         duration_argument(fcinfo, pull_argument::visibility_timeout, "visibility_timeout", 1);

@@ -69,8 +69,9 @@ KANTHORQ_FUNCTION(kanthorq_wait) {
   MemoryContext caller = CurrentMemoryContext;
   const std::string_view name = text_argument(fcinfo, wait_argument::consumer);
   const int64 deadline =
-      steady_ms() + end_before(STATEMENT_TIMEOUT,
-                               duration_argument(fcinfo, wait_argument::timeout, "timeout", 0));
+      steady_ms() +
+      wait_before_timeout(STATEMENT_TIMEOUT,
+                          duration_argument(fcinfo, wait_argument::timeout, "timeout", 0));
   if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
     elog(ERROR, "could not connect to the SPI");
   MemoryContext memory_of_outlook =
@@ -88,8 +89,8 @@ KANTHORQ_FUNCTION(kanthorq_wait) {
       waiting.listen();
       if (is_due()) break;
       // The next transaction has a timeout of its own.
-      waiting.sleep(
-          Min(outlook.due, now_ms() + end_before(transaction_timeout, Waiting::longest_ms)));
+      waiting.sleep(Min(outlook.due,
+                        now_ms() + wait_before_timeout(transaction_timeout, Waiting::longest_ms)));
     }
     waiting.end();
   }

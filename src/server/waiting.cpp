@@ -24,7 +24,7 @@ void require_client_since(int64 started) {
   if (steady_ms() - started > moment_ms) require_client();
 }
 
-int64 end_before(int timeout, int64 wait_ms) {
+int64 wait_before_timeout(int timeout, int64 wait_ms) {
   if (timeout == no_timeout || !get_timeout_active(static_cast<TimeoutId>(timeout))) return wait_ms;
   const TimestampTz start = get_timeout_start_time(static_cast<TimeoutId>(timeout));
   const TimestampTz finish = get_timeout_finish_time(static_cast<TimeoutId>(timeout));

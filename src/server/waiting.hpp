@@ -18,7 +18,7 @@ void require_client_since(int64 started);
 // How long to wait: `wait_ms`, or less if the server's `timeout` (a TimeoutId) would end the wait.
 // It ends a second before that, or after half of a timeout of less than two seconds. So there is
 // time to use what the wait brought.
-int64 end_before(int timeout, int64 wait_ms);
+int64 wait_before_timeout(int timeout, int64 wait_ms);
 
 // Sleeps between looks at the stream, up to a deadline (steady_ms()). It obeys cancel, timeouts and
 // shutdown, and checks before each sleep that the client is still connected. With shared memory
