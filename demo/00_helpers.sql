@@ -12,7 +12,7 @@ SET datestyle = 'ISO, YMD';
 
 CREATE SCHEMA demo;
 
--- Ends the demo where something is not so; null is not so either.
+-- Ends the demo if something is not so; null is not so either.
 CREATE FUNCTION demo.verified(ok boolean, what text) RETURNS text
 LANGUAGE plpgsql AS $$
 BEGIN
@@ -23,7 +23,7 @@ BEGIN
 END
 $$;
 
--- Runs a statement that must be refused with this SQLSTATE, and tells what the server said.
+-- Runs a statement that must be refused with this SQLSTATE, and shows what the server said.
 CREATE FUNCTION demo.refused(INOUT statement text, expected_state text,
                              OUT error text, OUT detail text, OUT hint text)
 LANGUAGE plpgsql AS $$
@@ -47,7 +47,7 @@ BEGIN
 END
 $$;
 
--- The whole stream, read as a client reads it: page after page, each behind the last event of the
+-- The whole stream, read as a client reads it: page after page, each after the last event of the
 -- one before.
 CREATE FUNCTION demo.read_by_id(page_size integer)
 RETURNS TABLE (page integer, id text, body bytea)
@@ -94,7 +94,7 @@ BEGIN
 END
 $$;
 
--- The local time that a line of dpkg's log starts with; null where it starts with something else.
+-- The local time that a line of dpkg's log starts with; null if it starts with something else.
 CREATE FUNCTION demo.line_time(line text) RETURNS timestamptz
 LANGUAGE plpgsql STABLE AS $$
 BEGIN
@@ -104,7 +104,7 @@ EXCEPTION WHEN datetime_field_overflow THEN
 END
 $$;
 
--- A worker that can't read what is about a certain thing, or reads everything where that is null.
+-- A worker that can't read what is about a certain thing, or reads everything if that is null.
 CREATE FUNCTION demo.handle(body bytea, unreadable text) RETURNS text
 LANGUAGE sql IMMUTABLE AS $$
     SELECT CASE WHEN strpos(encode(body, 'escape'), unreadable) > 0 THEN 'failed' ELSE 'done' END

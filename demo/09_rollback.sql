@@ -1,4 +1,4 @@
-\echo == 9. Publishing is part of the transaction. Rolled back, it never was.
+\echo == 9. Publishing is part of the transaction. If it rolls back, the event was never published.
 \set ECHO queries
 BEGIN;
 SELECT kanthorq_publish_text('package_log', 'demo.note', 'never to be seen') AS published;

@@ -35,7 +35,7 @@ die() {
   exit 1
 }
 
-# Sets PG_MAJOR: KANTHORQ_PG_MAJOR where that is set, else the highest of 15 to 19 whose headers are
+# Sets PG_MAJOR: KANTHORQ_PG_MAJOR if that is set, else the highest of 15 to 19 whose headers are
 # installed, else 15, which is what Debian 12 has.
 choose_server() {
   local major
@@ -175,14 +175,14 @@ exec $* '$program' \"\$@\""
 }
 
 # From here on the library is built with the address and undefined behaviour sanitizers, and the
-# server has their runtime; what it reports goes to WORK/log/sanitizer.* or, where the behaviour is
+# server has their runtime; what it reports goes to WORK/log/sanitizer.* or, if the behaviour is
 # undefined, to the server's log, and ends the backend, as a crash does. Needs WORK.
 use_sanitizers() {
   local flags="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
   local options=print_stacktrace=1:abort_on_error=1:log_path=$WORK/log/sanitizer
   local runtime first=$WORK/sanitizer-first.so
   runtime=$(readlink -f "$(gcc -print-file-name=libasan.so)") || return
-  # PG_CPPFLAGS stand behind the server's own flags, of which -fwrapv would make every overflow defined.
+  # PG_CPPFLAGS stand after the server's own flags, of which -fwrapv would make every overflow defined.
   MAKE_FLAGS=("CC=gcc $flags" "CXX=g++ $flags" PG_CPPFLAGS=-fno-wrapv)
   # The server is not built with them, so that nothing makes the runtime start before the libraries
   # that the server is linked with: a constructor of libgpg-error calls bindtextdomain, which

@@ -8,7 +8,7 @@ is_installed() {
   dpkg-query -W -f '${db:Status-Status}\n' "$1" 2>/dev/null | grep -qx installed
 }
 
-# Runs the command as root: directly, or through sudo, which asks for a password only where somebody
+# Runs the command as root: directly, or through sudo, which asks for a password only if somebody
 # can type one.
 as_root() {
   if [ "$(id -u)" = 0 ]; then

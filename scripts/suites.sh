@@ -45,8 +45,8 @@ skip() {
   SKIPPED=$((SKIPPED + 1))
 }
 
-# The library is built once and the server started once, when they are first needed; where that
-# fails it has failed for everybody.
+# The library is built once and the server started once, when they are first needed; if that
+# fails, it has failed for everybody.
 
 BUILD=
 SERVER=
@@ -72,7 +72,7 @@ is_sanitized() {
   return 1
 }
 
-# Returns when the server takes connections, also where a test has just made it restart.
+# Returns when the server takes connections, also if a test has just made it restart.
 server_once() {
   build_once || return
   if [ -z "$SERVER" ]; then

@@ -47,7 +47,7 @@ upgrade_from() {
     upgrade_server "$PG_BIN" "$dir/new" stop "$old"
 }
 
-SERVERS_CAN_NOT=3   # what control_upgrade returns where it is the servers that can't
+SERVERS_CAN_NOT=3   # what control_upgrade returns if it is the servers that can't
 
 # control_upgrade old directory
 control_upgrade() {

@@ -2,7 +2,7 @@
  * What memcheck doesn't know of a server that was built without valgrind's header; preloaded by
  * scripts/valgrind, it wraps functions of the server's program.
  *
- * - What palloc returns was not written yet, also where it was used before and freed. Without that,
+ * - What palloc returns was not written yet, also if it was used before and freed. Without that,
  *   only what a memory context gets from malloc is unwritten, once.
  * - A byte that nobody wrote is reported where it enters a page or a record of the write-ahead log,
  *   with the stack that brought it there. Without that, it is reported when files are written: at a

@@ -106,8 +106,8 @@ COMMENT ON COLUMN kanthorq_registered_table.name IS 'the name of the stream or c
 COMMENT ON COLUMN kanthorq_registered_table.relation IS 'its table, whatever the table is called now';
 COMMENT ON COLUMN kanthorq_registered_table.owner IS
 'the role that created it, which may free the name if the table was dropped by hand';
--- Not the rows of tables that were dropped by hand: a dump has their numbers, and where it is restored another
--- table may have them, or get them.
+-- Not the rows of tables that were dropped by hand: a dump has their numbers, and in the database that it is
+-- restored to, another table may have them, or get them.
 SELECT pg_catalog.pg_extension_config_dump('kanthorq_registered_table',
     'WHERE relation OPERATOR(pg_catalog.=) ANY (SELECT oid FROM pg_catalog.pg_class)');
 
