@@ -99,11 +99,11 @@ Datum require_same_consumer(const NewConsumer& wanted, HeapTuple row) {
 }
 
 Datum register_consumer(const NewConsumer& consumer) {
-  return with_own_table(consumer.schema, consumer_registry, RowExclusiveLock,
-                        [&](Relation registry) {
-                          HeapTuple row = insert_row(registry, consumer.settings.in(registry));
-                          return heap_copy_tuple_as_datum(row, RelationGetDescr(registry));
-                        });
+  return with_own_table(
+      consumer.schema, consumer_registry, RowExclusiveLock, [&](Relation registry) {
+        HeapTuple row = insert_row(registry, consumer.settings.row_values(registry));
+        return heap_copy_tuple_as_datum(row, RelationGetDescr(registry));
+      });
 }
 
 // The caller holds the locks of both names.

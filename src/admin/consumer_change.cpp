@@ -57,7 +57,7 @@ Datum update_registry(const Consumer& consumer, const ConsumerSettings& wanted) 
   return with_own_table(
       consumer.schema, consumer_registry, RowExclusiveLock, [&](Relation registry) {
         HeapTuple row = update_row(registry, find_consumer(consumer.schema, consumer.name),
-                                   wanted.in(registry));
+                                   wanted.row_values(registry));
         return heap_copy_tuple_as_datum(row, RelationGetDescr(registry));
       });
 }

@@ -89,7 +89,7 @@ ConsumerSettings settings_to_alter(FunctionCallInfo fcinfo) {
   return settings;
 }
 
-RowValues ConsumerSettings::in(Relation registry) const {
+RowValues ConsumerSettings::row_values(Relation registry) const {
   RowValues values(registry);
   for (AttrNumber column = 1; column <= consumer_columns; column++)
     if (values_[column - 1].is_set) values.set(column, values_[column - 1].value);

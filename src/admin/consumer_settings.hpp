@@ -16,7 +16,7 @@ class ConsumerSettings {
   Datum value(ConsumerColumn column) const { return values_[column - 1].value; }
 
   // The values of a row of the registry, for inserting or updating it.
-  RowValues in(Relation registry) const;
+  RowValues row_values(Relation registry) const;
 
  private:
   struct Setting {

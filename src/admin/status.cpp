@@ -41,7 +41,7 @@ bool may_see_events(Relation table) {
 }
 
 // A standby has no contents of what is unlogged.
-bool is_here(const OpenStream& stream) {
+bool has_contents(const OpenStream& stream) {
   return !RecoveryInProgress() || RelationIsPermanent(stream.table);
 }
 
@@ -60,7 +60,7 @@ NullableDatum newest_id(const OpenStream& stream) {
 
 // What the server has counted of a table. The counts begin anew after a crash, a reset, and on a
 // server that was a standby, where nothing is counted.
-int64 counted(PGFunction statistic, Relation table) {
+int64 read_count(PGFunction statistic, Relation table) {
   return DatumGetInt64(DirectFunctionCall1(statistic, ObjectIdGetDatum(RelationGetRelid(table))));
 }
 
@@ -71,10 +71,11 @@ bool counts_all_rows(const OpenStream& stream) {
   if (RecoveryInProgress()) return false;
   for (const PGFunction sets_counts : {pg_stat_get_vacuum_count, pg_stat_get_autovacuum_count,
                                        pg_stat_get_analyze_count, pg_stat_get_autoanalyze_count})
-    if (counted(sets_counts, stream.table) > 0) return true;
+    if (read_count(sets_counts, stream.table) > 0) return true;
   if (!is_consumable(stream)) return false;
-  const int64 missed = last_position(stream) - counted(pg_stat_get_tuples_inserted, stream.table);
-  return missed <= counted(pg_stat_get_live_tuples, stream.table) / 10;
+  const int64 missed =
+      last_position(stream) - read_count(pg_stat_get_tuples_inserted, stream.table);
+  return missed <= read_count(pg_stat_get_live_tuples, stream.table) / 10;
 }
 
 // As the planner does it: as many rows a page as the last VACUUM or ANALYZE has found. Negative if
@@ -90,7 +91,7 @@ int64 planned_rows(Relation table, BlockNumber pages) {
 NullableDatum estimated_events(const OpenStream& stream) {
   const BlockNumber pages = RelationGetNumberOfBlocks(stream.table);
   if (pages == 0) return bigint(0);
-  int64 rows = counts_all_rows(stream) ? counted(pg_stat_get_live_tuples, stream.table)
+  int64 rows = counts_all_rows(stream) ? read_count(pg_stat_get_live_tuples, stream.table)
                                        : planned_rows(stream.table, pages);
   if (rows < 0) return {0, true};
   if (is_consumable(stream)) rows = Min(rows, last_position(stream));
@@ -252,7 +253,7 @@ KANTHORQ_FUNCTION(kanthorq_stream_status) {
   if (!try_open_stream(own_schema(fcinfo), text_argument(fcinfo, stream_status_argument::stream),
                        AccessShareLock, stream))
     return Datum{0};
-  if (!is_here(stream)) {
+  if (!has_contents(stream)) {
     table_close(stream.table, AccessShareLock);
     return Datum{0};
   }
@@ -282,7 +283,7 @@ KANTHORQ_FUNCTION(kanthorq_consumer_status) {
   OpenStream stream;
   const bool intact = task_table_difference(consumer.table) == nullptr;
   if (intact && try_open_stream(consumer.schema, consumer.stream, AccessShareLock, stream)) {
-    if (is_consumable(stream) && is_here(stream)) put_consumer(fcinfo, consumer, stream);
+    if (is_consumable(stream) && has_contents(stream)) put_consumer(fcinfo, consumer, stream);
     table_close(stream.table, AccessShareLock);
   }
   relation_close(consumer.table, AccessShareLock);

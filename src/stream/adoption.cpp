@@ -15,7 +15,7 @@ namespace {
 
 // A superuser has the rights of every table's owner, but must not adopt a table of somebody else.
 // Its triggers and defaults would run with the rights of each publisher.
-void require_owner(Relation table) {
+void require_direct_owner(Relation table) {
   if (table->rd_rel->relowner == GetUserId()) return;
   ereport(ERROR,
           (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -35,7 +35,7 @@ void drop_checks_and_triggers(Oid relation, const char* table) {
 }
 
 // Raises 42501, and takes no lock, if the caller does not own the table.
-Oid lock_own_table(Oid schema, std::string_view name) {
+Oid lock_table_of_caller(Oid schema, std::string_view name) {
   const TableName table = table_name(stream_table_prefix, name);
   const Oid oid = RangeVarGetRelidExtended(
       makeRangeVar(get_namespace_name(schema), cstring_of(table.view()), -1), AccessExclusiveLock,
@@ -47,9 +47,9 @@ Oid lock_own_table(Oid schema, std::string_view name) {
 }  // namespace
 
 void adopt_stream_table(Oid schema, std::string_view name, bool subject_index) {
-  const Oid oid = lock_own_table(schema, name);
+  const Oid oid = lock_table_of_caller(schema, name);
   Relation table = relation_open(oid, NoLock);
-  require_owner(table);
+  require_direct_owner(table);
   require_stream_table(table, schema, name);
   const char* difference = stream_definition_difference(table);
   if (difference) raise_not_stream_table(table, difference);

@@ -31,7 +31,7 @@ struct KnownTable {
 constinit Knowledge<KnownTable> known_tables;
 
 // For example, it is not so after the table was renamed.
-bool is_for(const KnownTable& table, std::string_view name) {
+bool is_known_as(const KnownTable& table, std::string_view name) {
   return std::string_view(table.name, table.name_size) == name;
 }
 
@@ -59,7 +59,7 @@ bool find_out(KnownTable& table, Relation relation, Oid schema, std::string_view
 
 const KnownTable& knowledge_of(Relation relation, Oid schema, std::string_view name) {
   return known_tables.about(
-      relation, [&](const KnownTable& table) { return is_for(table, name); },
+      relation, [&](const KnownTable& table) { return is_known_as(table, name); },
       [&](KnownTable& table) { return find_out(table, relation, schema, name); });
 }
 

@@ -4,8 +4,7 @@
 // kanthorq_stream_writer() is a trigger that each INSERT, MERGE and COPY fires before the server
 // evaluates its first row, and so before the first position:
 //   - It takes the table's RowExclusiveLock for the transaction (lock.hpp). The statement's own
-//   lock
-//     may belong to a cursor that runs a function.
+//     lock may belong to a cursor that runs a function.
 //   - It gives the transaction an id. The default alone is not enough: a statement may take the
 //     position before txid, with OVERRIDING SYSTEM VALUE, or DEFAULT in COPY.
 // It fires in every replication role. COPY keeps its multi-insert with a trigger for statements.
