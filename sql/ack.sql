@@ -19,7 +19,7 @@ SELECT statement, test.refused(statement, :lease) FROM unnest(ARRAY[
     $$SELECT kanthorq_nack('ack', $1)$$,
     $$SELECT kanthorq_nack('ack', $1, '{01ARZ3NDEKTSV4RRFFQ69G5FA1}')$$,
     $$SELECT kanthorq_extend('ack', $1)$$]) AS statement;
--- Its completed events leave no row behind.
+-- Its completed events leave no row.
 SELECT count(*) FROM kanthorq_consumer_ack;
 
 -- Some of a lease, in any order; an id that is not in it counts as nothing: one that does not exist,
@@ -216,7 +216,7 @@ EXCEPTION WHEN others THEN
     RAISE NOTICE '% % % %', sqlstate, regexp_replace(sqlerrm, '\d{6,}', '<lease>'), detail, hint;
 END $$;
 
--- Extending: from now, by the consumer's visibility_timeout where no time is named.
+-- Extending: from now, by the consumer's visibility_timeout if no time is named.
 -- To ten seconds, as the machine may be slow.
 SELECT name FROM kanthorq_consumer_create('ack_extend', 'ack', visibility_timeout => '10 minutes');
 SELECT lease FROM test.pull('ack_extend', 1, '1 ms') \gset

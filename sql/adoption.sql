@@ -37,7 +37,7 @@ SELECT name, created_at = updated_at FROM kanthorq_stream_create('adoption');
 SELECT name FROM kanthorq_stream_create(:'long', subject_index => false);
 SELECT name FROM kanthorq_stream_registry ORDER BY name;
 
--- The events are there, byte by byte, and new ones come behind them.
+-- The events are there, byte by byte, and new ones come after them.
 TABLE kanthorq_stream_adoption EXCEPT TABLE before;
 SELECT id, subject, body, metadata FROM kanthorq_events('adoption');
 SELECT subject FROM kanthorq_events_by_subject('adoption', 'a.>');
@@ -99,7 +99,7 @@ UNION ALL (SELECT pg_temp.definitions('adoption_new') EXCEPT ALL
     SELECT pg_temp.definitions('adoption'));
 SELECT kanthorq_publish('adoption', 'g', '', id => '01ARZ3NDEKTSV4RRFFQ69G5FA6');
 
--- The index on (subject, id) is made where it is wanted and missing, and once.
+-- The index on (subject, id) is made if it is wanted and missing, and only once.
 DELETE FROM kanthorq_stream_registry WHERE name = :'long';
 SELECT relname AS long_table FROM pg_class WHERE relname LIKE 'kanthorq\_stream\_a\_name%'
     AND relkind = 'r' \gset

@@ -84,7 +84,7 @@ SELECT pg_temp.tails(kanthorq_resume('cancel_ahead', test.ids('3')));
 SELECT test.states('cancel_ahead', 'cancel');
 SELECT * FROM pg_temp.tasks('cancel_ahead');
 SELECT events FROM test.pull('cancel_ahead', 3);
--- Resumed behind its turn: it comes first.
+-- Resumed after its turn: it comes first.
 SELECT pg_temp.tails(kanthorq_resume('cancel_ahead', test.ids('4')));
 SELECT events FROM test.pull('cancel_ahead', 2);
 SELECT test.states('cancel_ahead', 'cancel');

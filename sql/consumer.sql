@@ -77,8 +77,8 @@ SELECT test.refused($$SELECT kanthorq_consumer_create('consumer_new', 'consumer_
 SELECT kanthorq_stream_drop('consumer_other', confirm => 'consumer_other');
 SELECT * FROM consumer_definitions ORDER BY name;
 
--- Where a consumer starts: at the first event, behind the last, at an event, at a time. Positions
--- count, also where ids were made in another order.
+-- Where a consumer starts: at the first event, after the last, at an event, at a time. Positions
+-- count, also if ids were made in another order.
 SELECT name FROM kanthorq_stream_create('consumer_start');
 SELECT count(kanthorq_publish('consumer_start', 'event', '',
     id => left(kanthorq_ulid_floor(day::timestamptz), 25) || tail))
@@ -154,7 +154,7 @@ SELECT argument, pg_temp.starting_by(argument) FROM unnest(ARRAY[
     $$date '2020-02-01'$$, $$date '2020-02-02'$$, $$now() - interval '200 years'$$, $$now() + interval '1 day'$$,
     $$clock_timestamp()$$, $$current_date$$, $$localtimestamp$$, $$'infinity'::timestamptz$$,
     $$'-infinity'::timestamptz$$, $$'-infinity'::date$$]) AS argument;
--- A time is told to the microsecond, in UTC, as it is read again.
+-- A time is shown to the microsecond, in UTC, as it is read again.
 SELECT at::kanthorq_start::text, at::kanthorq_start::text::timestamptz = at AS same
 FROM unnest(ARRAY['2020-02-01 12:00:00.000001+00', '2020-02-01 12:00:00+00', '1900-01-01 00:00+00',
     '0044-03-15 00:00+00 BC', '294276-12-31 23:59:59.999999+00', 'infinity', '-infinity']::timestamptz[]) AS at;
@@ -233,7 +233,7 @@ SELECT lease = :first_lease AS is_first,
     round((deadline - lease / 1000) / 1000.0) AS seconds
 FROM kanthorq_delivery_lease WHERE consumer = 'consumer_new' AND lease > 0 ORDER BY lease;
 
--- Dropping wants the name repeated, takes the table with it, and answers false where there is none.
+-- Dropping wants the name repeated, takes the table with it, and returns false if there is none.
 SELECT test.refused($$SELECT kanthorq_consumer_drop('consumer_new', 'consumer_all')$$);
 SELECT test.refused($$SELECT kanthorq_consumer_drop('consumer_new', NULL)$$);
 SELECT pg_temp.consume('consumer_new');
@@ -261,7 +261,7 @@ SELECT kanthorq_consumer_drop('consumer_all', confirm => 'consumer_all');
 ROLLBACK;
 SELECT * FROM consumer_definitions WHERE name IN ('consumer_undone', 'consumer_all');
 SELECT to_regclass('kanthorq_consumer_consumer_undone'), to_regclass('kanthorq_consumer_consumer_all');
--- A stream, an event and a consumer in one transaction; the event is delivered behind it.
+-- A stream, an event and a consumer in one transaction; the event is delivered after it.
 BEGIN;
 SELECT name FROM kanthorq_stream_create('consumer_at_once');
 SELECT test.publish('consumer_at_once', '1');

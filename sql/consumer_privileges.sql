@@ -1,6 +1,6 @@
 -- Who may do what with a consumer: ordinary grants on the stream's table and on the consumer's.
 
--- What the current role is answered: the SQLSTATE and message where it is refused. Nothing of it lasts.
+-- What the current role is answered: the SQLSTATE and message if it is refused. Nothing of it lasts.
 CREATE FUNCTION pg_temp.answer(statement text) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
     EXECUTE statement;

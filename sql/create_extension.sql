@@ -8,7 +8,7 @@ CREATE EXTENSION kanthorq;
 RESET ROLE;
 DROP ROLE regress_kanthorq_nobody;
 
--- What is there before, to tell afterwards what is new.
+-- What is there before, to see afterwards what is new.
 CREATE TEMPORARY TABLE before AS
     SELECT 'pg_class'::regclass AS catalog, oid FROM pg_class
     UNION ALL SELECT 'pg_proc', oid FROM pg_proc

@@ -1,4 +1,4 @@
--- DROP EXTENSION leaves nothing behind where no stream is left, and a fresh one can follow.
+-- If no stream is left, DROP EXTENSION leaves nothing, and a fresh one can follow.
 
 -- No test before this one has left anything, so that they may run in any order.
 SELECT rolname FROM pg_roles WHERE rolname LIKE 'regress\_kanthorq\_%';

@@ -45,7 +45,7 @@ SELECT name, kanthorq_publish(name, 'skip.new', '', id => '01ARZ3NDEKTSV4RRFFQ69
     on_duplicate => 'skip'),
     kanthorq_is_ulid(kanthorq_publish(name, 'skip.new', '', on_duplicate => 'skip'))
 FROM kanthorq_stream_registry ORDER BY name;
--- In a batch the new ones are stored and the others are not, also where they are in the batch twice:
+-- In a batch the new ones are stored and the others are not, also if they are in the batch twice:
 -- the first one stays.
 SELECT name, kanthorq_publish_many(name, '{again,batch.1,again,batch.2,batch.3}',
     '{"\\x02","\\x01","\\x02","\\x02","\\x03"}',

@@ -4,7 +4,7 @@
 SET timezone = 'UTC';
 SELECT name FROM kanthorq_stream_create('events');
 
--- One event, with all its fields; none where there is none, and none of an empty stream.
+-- One event, with all its fields; no row if there is no such event, as in an empty stream.
 SELECT * FROM kanthorq_event_get('events', '01ARZ3NDEKTSV4RRFFQ69G5FA1');
 SELECT * FROM kanthorq_events('events');
 SELECT * FROM kanthorq_events_by_subject('events');
@@ -68,7 +68,7 @@ SELECT cardinality(kanthorq_publish_many('events', array_agg(subject), array_agg
 FROM events_expected;
 ANALYZE kanthorq_stream_events;
 
--- By id: a page is the next so many behind after_id, and all pages together are everything.
+-- By id: a page starts after after_id, and all pages together are everything.
 SELECT count(*), bool_and(id > before) AS in_order
 FROM (SELECT id, lag(id) OVER () AS before FROM (SELECT id COLLATE "C" AS id
     FROM kanthorq_events('events', size => 10000)) AS all_of_them) AS pair;
@@ -91,7 +91,7 @@ END $$;
 SELECT size, pg_temp.walk('>', size) = (SELECT array_agg(id::text ORDER BY id)
     FROM events_expected) AS everything
 FROM unnest(ARRAY[1, 7, 100, 1199, 1200, 1201, 10000]) AS size;
--- Behind an id that is not there, and behind the last one.
+-- After an id that is not there, and after the last one.
 SELECT (SELECT array_agg(id) FROM kanthorq_events('events', after_id => after)) IS NOT DISTINCT FROM
     (SELECT array_agg(id::text ORDER BY id) FROM (SELECT id FROM events_expected
         WHERE id > after COLLATE "C" ORDER BY id LIMIT 100) AS next) AS same
@@ -136,7 +136,7 @@ SELECT filter, pg_temp.walk_by_subject(filter, 50) =
         FROM events_expected WHERE kanthorq_subject_matches(subject, filter)) AS by_subject
 FROM (VALUES ('order.created'), ('order.>'), ('order.*'), ('order.created.>'), ('*.created'),
     ('*.*.*.*'), ('user.>'), ('-1.*'), ('none.>')) AS filters (filter);
--- Behind all of a subject, where after_id is null.
+-- After all of a subject, if after_id is null.
 SELECT after, (SELECT array_agg(id)
     FROM kanthorq_events_by_subject('events', '>', after)) IS NOT DISTINCT FROM
     (SELECT array_agg(id::text) FROM (SELECT id FROM events_expected
@@ -239,7 +239,7 @@ SELECT cardinality(kanthorq_publish_many('events_deep',
 FROM (SELECT n, kanthorq_ulid('2024-01-01'::timestamptz + n * interval '1 s') AS ulid
     FROM generate_series(1, 3000) AS n) AS ids;
 ANALYZE kanthorq_stream_events_deep;
--- A time with one end only costs no more where the ids are of one form.
+-- A time with one end only costs no more if the ids are of one form.
 SELECT name FROM kanthorq_stream_create('events_ulid');
 SELECT cardinality(kanthorq_publish_many('events_ulid', array_agg('subject'::text),
     array_agg(''::bytea), ids => array_agg(kanthorq_ulid('2024-01-01'::timestamptz + n * interval '1 s'))))

@@ -63,7 +63,7 @@ SET ROLE regress_kanthorq_mallory;
 SELECT name FROM kanthorq_stream_create('prepared');
 RESET ROLE;
 
--- Where an owner dropped the table by hand, the name is not handed to whoever takes it.
+-- If an owner dropped the table by hand, the name is not handed to whoever takes it.
 SET ROLE regress_kanthorq_alice;
 SELECT name FROM kanthorq_stream_create('taken');
 DROP TABLE kanthorq_stream_taken;

@@ -29,7 +29,7 @@ copy.csv,\x
 \.
 SELECT id, subject, body, metadata, created_at FROM kanthorq_events('insert')
 WHERE subject <> 'copy.csv';
--- Of the other two, the position tells the order, and txid the transaction.
+-- Of the other two, the position shows the order, and txid the transaction.
 SELECT array_agg(subject ORDER BY position) FROM kanthorq_stream_insert;
 SELECT count(DISTINCT txid) AS transactions, bool_and(txid < pg_current_xact_id()) AS earlier
 FROM kanthorq_stream_insert;

@@ -1,4 +1,4 @@
--- Publishing writes straight into the table where it is plain, and through an INSERT where the owner
+-- Publishing writes straight into the table if it is plain, and through an INSERT if the owner
 -- put something on it that a direct insertion would not heed. Both write the same rows.
 
 \set SHOW_CONTEXT never

@@ -21,7 +21,7 @@ SELECT id IN (:'id', :'next_id') AS returned, kanthorq_is_ulid(id) AS ulid, body
     kanthorq_id_time(id) BETWEEN now() - interval '1 minute' AND clock_timestamp() AS is_now
 FROM kanthorq_events('publish', 'defaults');
 
--- Ids of each form, the time inside them, and created_at where it says something else.
+-- Ids of each form, the time inside them, and created_at if it says something else.
 SELECT kanthorq_publish('publish', 'forms', '', id => id, created_at => created_at) FROM (VALUES
     ('01FWHE4YDGFK1SHH6W1G60EECF', NULL), ('017f22e2-79b0-7cc3-98c4-dc0c0c07398f', NULL),
     ('order_update_01fwhe4ydgfk1shh6w1g60eecf', NULL), ('01FWHE4YDGFK1SHH6W1G60EEC0', 0),

@@ -1,4 +1,4 @@
--- Pulling: what comes, in which order, how much of it, and what a pull leaves behind.
+-- Pulling: what comes, in which order, how much of it, and what a pull leaves.
 
 -- Pulls; of each event the last character of its id and the attempt, in the order in which they came.
 CREATE FUNCTION pg_temp.pull(consumer text, size integer DEFAULT 100,
@@ -59,7 +59,7 @@ SELECT kanthorq_nack('pull_order', :lease, '{01ARZ3NDEKTSV4RRFFQ69G5FA1}', retry
 SELECT events FROM pg_temp.pull('pull_order', 2);
 SELECT events FROM pg_temp.pull('pull_order', 2);
 SELECT events FROM pg_temp.pull('pull_order', 10);
--- A retry that is not due yet stays behind.
+-- A retry that is not due yet does not come.
 SELECT name FROM kanthorq_consumer_create('pull_due', 'pull_order');
 SELECT lease FROM pg_temp.pull('pull_due', 2) \gset
 SELECT kanthorq_nack('pull_due', :lease, '{01ARZ3NDEKTSV4RRFFQ69G5FA1}', retry_in => '1 hour');
@@ -115,7 +115,7 @@ FROM (VALUES ('{>}', '{}', '{}'::jsonb), ('{order.*}', '{}', '{}'), ('{order.>}'
     ('{>}', '{}', '{"tags": ["b"]}'), ('{>}', '{}', '{"tenant": 7, "tags": []}'),
     ('{order.*}', '{}', '{"tenant": 7}'), ('{>}', '{user.>}', '{"tenant": 7}'),
     ('{invoice.>}', '{}', '{}')) AS filters (includes, excludes, metadata_contains);
--- A pull looks past what is not the consumer's: its cursor moves on, also where it delivers nothing.
+-- A pull looks past what is not the consumer's: its cursor moves on, also if it delivers nothing.
 SELECT name FROM kanthorq_consumer_create('pull_nothing', 'pull_filters', '{invoice.>}');
 SELECT cursor, lag FROM kanthorq_consumers WHERE name = 'pull_nothing';
 SELECT count(*) FROM kanthorq_pull('pull_nothing');
@@ -138,7 +138,7 @@ SELECT pg_current_xact_id_if_assigned() IS NULL AS no_id;
 COMMIT;
 SELECT kanthorq_stream_drop('pull_filters', confirm => 'pull_filters');
 
--- What a transaction published is not delivered to itself; it comes to the first pull behind its commit.
+-- What a transaction published is not delivered to itself; it comes to the first pull after its commit.
 SELECT name FROM kanthorq_stream_create('pull_own');
 SELECT name FROM kanthorq_consumer_create('pull_own', 'pull_own');
 SELECT name FROM kanthorq_consumer_create('pull_own_ordered', 'pull_own', ordered => true);

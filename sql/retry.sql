@@ -80,7 +80,7 @@ SELECT events FROM test.pull('retry_once', 1, '1 ms');
 SELECT test.clock_moves_on();
 SELECT events FROM test.pull('retry_once', 2);
 SELECT * FROM pg_temp.tasks('retry_once');
--- Where it is made smaller, what has had that many attempts is discarded when its time comes.
+-- If it is made smaller, what has had that many attempts is discarded when its time comes.
 SELECT name FROM kanthorq_consumer_create('retry_less', 'retry', attempt_max => 3);
 SELECT lease FROM test.pull('retry_less', 2) \gset
 SELECT kanthorq_nack('retry_less', :lease, retry_in => '0');

@@ -51,7 +51,7 @@ UPDATE :own.kanthorq_stream_schema_walk SET subject = 'd';
 SELECT :own.kanthorq_event_remove('schema_walk', '{01ARZ3NDEKTSV4RRFFQ69G5FA6}');
 SELECT :own.kanthorq_stream_trim('schema_walk', '01ARZ3NDEKTSV4RRFFQ69G5FA2',
     confirm => 'schema_walk');
--- The same where a trigger of the table's owner sends publishing through an INSERT.
+-- The same if a trigger of the table's owner sends publishing through an INSERT.
 CREATE FUNCTION :own.pass() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
 CREATE TRIGGER pass BEFORE INSERT ON :own.kanthorq_stream_schema_walk FOR EACH ROW
     EXECUTE FUNCTION :own.pass();

@@ -77,7 +77,7 @@ SELECT kanthorq_consumer_seek('seek', 'new', confirm => 'seek');
 ROLLBACK;
 SELECT kanthorq_ack('seek', :lease);
 SELECT events FROM test.pull('seek', 1);
--- In the transaction that published: what it publishes comes behind its commit, wherever the seek was.
+-- In the transaction that published: what it publishes comes after its commit, wherever the seek was.
 SELECT kanthorq_consumer_seek('seek', 'new', confirm => 'seek');
 BEGIN;
 SELECT pg_temp.publish('seek', '{8}');

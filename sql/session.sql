@@ -1,5 +1,5 @@
--- Nothing that a client does needs the same session twice, as behind a pooler that gives a transaction to
--- any; nothing that is kept for a session outlives what it is about. And a hundred savepoints.
+-- Behind a pooler each transaction may get another session, so nothing that a client does needs the same one
+-- twice. What a session remembers does not outlive what it is about. And a hundred savepoints.
 
 SELECT name FROM kanthorq_stream_create('session');
 SELECT name FROM kanthorq_consumer_create('session', 'session');
@@ -17,7 +17,7 @@ SELECT kanthorq_ack('session', :lease);
 \c -
 SELECT position, attempt, kanthorq_ack('session', lease) FROM kanthorq_pull('session');
 
--- DISCARD ALL, between statements and where the session has leases, publishes and reads prepared.
+-- DISCARD ALL, between statements, and while the session has leases, publishes and reads prepared.
 PREPARE publish AS SELECT kanthorq_publish('session', 'discarded', '') IS NOT NULL AS published;
 PREPARE pull AS SELECT position, subject, kanthorq_ack('session', lease) FROM kanthorq_pull('session');
 EXECUTE publish;
@@ -49,7 +49,7 @@ SELECT count(*), count(DISTINCT txid) AS transactions, string_agg(subject, ' ' O
     FILTER (WHERE subject ~ '^undone|\.9') AS last FROM kanthorq_pull('session')
     JOIN kanthorq_stream_session USING (id, subject, position);
 
--- And a hundred, one behind the other.
+-- And a hundred, one after the other.
 \set ECHO none
 \o /dev/null
 BEGIN;

@@ -103,7 +103,7 @@ SELECT kanthorq_stream_table('stream_new');
 SELECT test.refused($$SELECT kanthorq_publish_text('stream_new', 'a', 'x')$$),
     test.refused($$SELECT kanthorq_events('stream_new')$$);
 
--- The case of a name is kept, and tells streams apart.
+-- The case of a name is kept: names that differ in case only are two streams.
 SELECT name FROM kanthorq_stream_create('Stream_Case');
 SELECT name FROM kanthorq_stream_create('stream_case');
 SELECT kanthorq_stream_table('Stream_Case'), kanthorq_stream_table('stream_case');

@@ -87,7 +87,7 @@ SELECT cursor, lag, running, retryable, discarded, cancelled, oldest_lease FROM 
 WHERE name = 'views';
 SELECT count(*) FROM kanthorq_pull('views');
 SELECT cursor, lag, lag_time, running FROM kanthorq_consumers WHERE name = 'views';
--- What is shown is said: positions are no events.
+-- The comments say what the columns show: positions are not events.
 SELECT attname, col_description(attrelid, attnum) FROM pg_attribute
 WHERE attrelid = 'kanthorq_consumers'::regclass AND attname IN ('lag', 'lag_time');
 -- The age of the oldest event that was not delivered yet.

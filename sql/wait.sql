@@ -1,7 +1,7 @@
 -- Waiting for something to pull, within a pull and with CALL kanthorq_wait().
 
 \set SHOW_CONTEXT never
--- A wait that nothing ends does so before this, and the last test tells that it took too long.
+-- A wait that nothing ends does so before this, and the last test shows that it took too long.
 SET statement_timeout = '10 min';
 CREATE TEMPORARY TABLE whole AS SELECT clock_timestamp() AS started;
 -- Did it take at least so long since the clock was started? No test asks for at most.
@@ -56,7 +56,7 @@ SELECT count(*) FROM kanthorq_pull('wait', wait => '10 ms');
 COMMIT;
 SELECT right(id, 1) AS id, attempt FROM kanthorq_pull('wait', wait => '1 day');
 
--- It commits, so it is refused where that would commit somebody's work: in a transaction block, a function, a
+-- It commits, so it is refused if that would commit somebody's work: in a transaction block, a function, a
 -- procedure, a DO block or a statement among others.
 BEGIN;
 CALL kanthorq_wait('wait', '1 day');
@@ -114,7 +114,7 @@ SET statement_timeout = '2 s';
 CALL kanthorq_wait('wait', '1 day');
 SELECT count(*) FROM kanthorq_pull('wait', wait => '1 day');
 SET statement_timeout = '10 min';
--- Likewise a pull and transaction_timeout, where there is one. kanthorq_wait() is many transactions, each shorter.
+-- Likewise a pull and transaction_timeout, if there is one. kanthorq_wait() is many transactions, each shorter.
 \set long '10 ms'
 SELECT current_setting('server_version_num')::integer >= 170000 AS has_transaction_timeout \gset
 \if :has_transaction_timeout

@@ -21,7 +21,7 @@ std::string next_id();
 // The data of COPY (id, subject, body, metadata, created_at) FROM STDIN (FORMAT binary).
 class CopyData {
  public:
-  // Every `rare`-th row has the rare subject; none where it is 0.
+  // Every `rare`-th row has the rare subject; none if it is 0.
   CopyData(long rows, long rare);
   void renew_ids();
   const std::string& bytes() const { return bytes_; }

@@ -25,7 +25,7 @@ std::int64_t epoch_ms();
 class Options {
  public:
   Options(int count, char** words);
-  // Throws where there is no such option.
+  // Throws if there is no such option.
   const std::string& text(const std::string& name) const;
   std::string text(const std::string& name, const std::string& otherwise) const;
   long number(const std::string& name) const { return std::stol(text(name)); }
@@ -49,7 +49,7 @@ class Result {
 // Binary parameters.
 using Parameters = std::vector<std::string>;
 
-// Every function throws what the server says where it refuses.
+// If the server refuses something, the function throws what it says.
 class Session {
  public:
   Session();

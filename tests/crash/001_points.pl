@@ -1,4 +1,4 @@
-# A backend that is killed between any two steps of what it does leaves nothing of it behind.
+# A backend is killed between any two steps of what it does: nothing of that is left.
 #
 # Each scenario has a statement that is killed at one point after the other, each time in a new
 # session; the whole server starts anew each time. Afterwards everything in the database is as it was

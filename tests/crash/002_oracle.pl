@@ -81,7 +81,7 @@ for my $number (1 .. $stops) {
     note(sprintf '%d, %.2f s later: %s', $number, $pause, $what);
     $do->();
 }
-# Some of what they do comes behind the last of it.
+# Some of what they do comes after the last stop.
 $node->poll_query_until('postgres', "SELECT count(*) > 2 $clients") or die 'no client came back';
 $input .= "\n";  # that ends it
 $stress->finish;

@@ -1,7 +1,7 @@
 # A full disk: publishing and pulling fail with an error and store nothing by halves; when there is room
 # again, all goes on.
 #
-# The disk is a small file system at KANTHORQ_SMALL_DISK, which scripts/test mounts where it may. All
+# The disk is a small file system at KANTHORQ_SMALL_DISK, which scripts/test mounts if it may. All
 # of the database is on it, but not the WAL: without room for that the server ends itself, and recovers
 # as from any other crash.
 use strict;

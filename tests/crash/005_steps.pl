@@ -42,7 +42,7 @@ sub take_first_position {
     rest_of($_) for qw(worker in_order);
 }
 
-# Where an event was lost or came early, a later pull has nothing to stop at.
+# If an event was lost or came early, a later pull has nothing to stop at.
 sub is_passing { return Test::More->builder->is_passing }
 
 my @pull_steps = qw(pull_locked pull_ceiling pull_writers pull_snapshot pull_late pull_lease);
@@ -52,7 +52,7 @@ for my $consumer (qw(worker in_order)) {
         my $what = "$consumer stopped at $point";
 
         # One that publishes after the pull has begun, and is still open when the pull goes on; another
-        # one commits behind it.
+        # one commits after it.
         $node->safe_psql('postgres', publish('before'));
         stop_at($puller, $puller_pid, $point, pull($consumer));
         ask($publisher, 'BEGIN; ' . publish('open'));

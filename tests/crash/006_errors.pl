@@ -1,4 +1,4 @@
-# An error between any two steps of what a session does leaves nothing of it behind, and the session goes on.
+# An error is raised between any two steps of what a session does: nothing of that is left, and the session goes on.
 #
 # At each point of each scenario an error is raised: in a statement of its own, after a savepoint, and in a PL/pgSQL
 # block that catches it. After the latter two the transaction goes on. Each time the database is as it was before,

@@ -65,7 +65,7 @@ sub is_clean {
         [ 'pg_amcheck', '--install-missing', '--heapallindexed', '--parent-check', 'postgres' ], $what);
 }
 
-# Polls until the process is in that state, as /proc tells it: T for stopped.
+# Polls until the process is in that state, as /proc shows it: T for stopped.
 sub wait_for_state {
     my ($pid, $state) = @_;
     for (1 .. 6000) {

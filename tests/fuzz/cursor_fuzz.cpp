@@ -41,7 +41,7 @@ bool has(const Txids& writers, std::uint64_t txid) {
   return false;
 }
 
-// A transaction is in each list once at most, and owes nothing behind its range.
+// A transaction is in each list once at most, and owes nothing after its range.
 World world_of(fuzz::Input& input, std::uint64_t first_txid, std::int64_t first_position) {
   World world{first_txid, first_position};
   for (std::uint64_t txid = first_txid; txid - first_txid < transactions; txid++) {
@@ -64,7 +64,7 @@ World world_of(fuzz::Input& input, std::uint64_t first_txid, std::int64_t first_
   return world;
 }
 
-// The events that the list owes, told by its words and not by is_owed().
+// The events that the list owes, by what its fields say and not by is_owed().
 Events owed(const Late& late, std::int64_t first_position) {
   Events events;
   for (const LateWriter& writer : late)

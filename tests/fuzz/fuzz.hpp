@@ -47,7 +47,7 @@ inline std::vector<std::string> split(std::string_view text, char separator) {
   return parts;
 }
 
-// Takes numbers off the input; zeros behind its end.
+// Takes numbers off the input; zeros after its end.
 class Input {
  public:
   Input(const std::uint8_t* data, std::size_t size) : next_(data), end_(data + size) {}

@@ -1,5 +1,5 @@
 // Which subjects a consumer is for. The first line of the input is a subject, the others are
-// filters: excludes where they start with an exclamation mark, else includes.
+// filters: excludes if they start with an exclamation mark, else includes.
 #include "core/selection.hpp"
 
 #include "filters.hpp"

@@ -59,7 +59,7 @@ void check_match(std::string_view subject, std::string_view filter) {
   const std::string_view head = filter_head(filter);
   if (match) REQUIRE(subject.substr(0, head.size()) == head);
 
-  // A filter made of the subject must match: each word in turn, and what is behind it.
+  // A filter made of the subject must match: each word in turn, and what is after it.
   fuzz::Words words = fuzz::split(subject, '.');
   std::string made;
   for (std::size_t i = 0; i < words.size(); i++) {

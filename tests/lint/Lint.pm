@@ -77,7 +77,7 @@ sub sql_quoted {
 sub sql_code { return $_[0] =~ s{--[^\n]*|/\*.*?\*/|$string}{ }grs }
 
 # sql_functions(text): one hash for each function and procedure that the text creates: kind, name,
-# signature (the input types, as COMMENT ON wants them), statement, and symbol, where it is in C.
+# signature (the input types, as COMMENT ON wants them), statement, and symbol, if it is in C.
 sub sql_functions {
     my ($text) = @_;
     my @functions;
@@ -105,7 +105,7 @@ my $long_type = qr/^(?:double\s+precision|character\s+varying|bit\s+varying|
                       (?:timestamp|time)\s*(?:\(\d+\)\s*)?(?:with|without)\s+time\s+zone)\b/xi;
 
 # sql_signature(text): the name that the text starts with, and the input types of the arguments in
-# parentheses behind it: f(IN a int, b text DEFAULT '') is f(int, text).
+# parentheses after it: f(IN a int, b text DEFAULT '') is f(int, text).
 sub sql_signature {
     my ($name, $text) = $_[0] =~ /^([\w."]+)\s*(.*)/s;
     my ($depth, @arguments) = (0, '');

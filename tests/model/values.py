@@ -62,7 +62,7 @@ SOME_IDS = st.one_of(
     *[st.builds(Recent, st.integers(0, most)) for most in (3, 7, 15, 30, 60, 100)],
     NEW_IDS, st.builds(Gone, st.integers(0, 15)))
 
-# Events: (id, subject, body, metadata, created_at), None where the server chooses
+# Events: (id, subject, body, metadata, created_at), None if the server chooses
 
 
 def event_id(kind, offset):

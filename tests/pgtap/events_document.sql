@@ -8,7 +8,7 @@ CREATE TEMPORARY TABLE way AS
 SELECT * FROM unnest(ARRAY['kanthorq_publish', 'kanthorq_publish_many', 'INSERT'])
     WITH ORDINALITY AS w (way, number);
 
--- Stores an event and tells 'stored' when it is there with exactly what was given, else the
+-- Stores an event and returns 'stored' if it is there with exactly what was given, else the
 -- SQLSTATE of the error and the name of the constraint, if any.
 CREATE FUNCTION pg_temp.store(way text, id text, subject text, body bytea, metadata jsonb)
     RETURNS text LANGUAGE plpgsql AS

@@ -361,7 +361,7 @@ FROM (VALUES
 ALTER TABLE kanthorq_stream_orders NO FORCE ROW LEVEL SECURITY;
 ALTER TABLE kanthorq_stream_orders DISABLE ROW LEVEL SECURITY;
 
--- Where the table is out of the ordinary, publishing goes another way and needs the same rights.
+-- If the table is out of the ordinary, publishing goes another way and needs the same rights.
 
 CREATE FUNCTION pg_temp.nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END';
 CREATE TRIGGER own BEFORE INSERT ON kanthorq_stream_orders

@@ -187,7 +187,7 @@ SELECT unnest(kanthorq_publish_many('order_notification',
         timestamptz '2024-02-28' + (n * 37 % 100) * interval '1 hour')))) AS id
 FROM generate_series(1, 100) AS n;
 
--- Walks the stream page by page, each page behind the last event of the one before, and tells what
+-- Walks the stream page by page, each page after the last event of the one before, and returns what
 -- was seen, in that order.
 CREATE FUNCTION pg_temp.walk_by_id(size integer) RETURNS SETOF text LANGUAGE plpgsql AS
 $$

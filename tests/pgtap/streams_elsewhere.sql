@@ -4,7 +4,7 @@
 BEGIN;
 SELECT plan(116);
 
--- Runs the statement under this search_path and tells its one value, or how many rows it wrote, or
+-- Runs the statement under this search_path and returns its one value, or how many rows it wrote, or
 -- its error.
 CREATE FUNCTION pg_temp.answer(path text, statement text) RETURNS text LANGUAGE plpgsql AS
 $$

@@ -17,7 +17,7 @@ ALTER TABLE kanthorq_consumer_mailer OWNER TO kanthorq_wait_owner;
 GRANT UPDATE ON kanthorq_consumer_mailer TO kanthorq_wait_worker, kanthorq_wait_blind_worker;
 GRANT SELECT ON kanthorq_consumer_mailer TO kanthorq_wait_auditor;
 
--- The error of a CALL outside of a transaction block can't be caught, so psql goes on and tells.
+-- The error of a CALL outside of a transaction block can't be caught, so psql goes on and shows it.
 CREATE TEMPORARY TABLE answer (role text, sqlstate text);
 GRANT INSERT ON answer TO PUBLIC;
 \set ON_ERROR_STOP off

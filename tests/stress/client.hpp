@@ -66,7 +66,7 @@ class Client {
   // Throws SqlError.
   Result run(const std::string& sql, const std::vector<Parameter>& parameters = {});
   void copy_in(const std::string& sql, const std::string& data);
-  // Ends a transaction, if one is open; connects again where the connection was lost.
+  // Ends a transaction, if one is open; connects again if the connection was lost.
   void reset();
 
  private:

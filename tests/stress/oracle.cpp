@@ -168,7 +168,7 @@ class Collector {
       for (const std::string& id : change.changed) add_change(change, id, worker);
   }
 
-  // Where the answer was lost, these are the events that were asked for, with strangers among them.
+  // If the answer was lost, these are the events that were asked for, with strangers among them.
   void add_change(const Change& change, const std::string& id, int worker) {
     const auto found = events_.by_id.find(id);
     const bool is_known = found != events_.by_id.end();
@@ -270,7 +270,7 @@ Counts count(const World& world, Client& client, int consumer) {
 
 // While leases are still open. An event whose lease ran out may have been collected, which shows
 // only in the tables, so what runs, waits or is discarded is compared as a sum; and not with the
-// history, where an answer was lost, which allows more than one.
+// history, if an answer was lost, which allows more than one.
 void check_counts(const World& world, const Register& events, const Stories& stories, int consumer,
                   const Counts& counts, Report& report) {
   report.check(view_counts);

@@ -142,7 +142,7 @@ struct Belief {
   void take(const Settlement& settlement, Report& report) {
     const std::string lease = "lease " + std::to_string(pull.lease);
     if (settlement.answer == Answer::refused && is_held(settlement)) report.fail(refusals, lease);
-    // Where the pull was rolled back, so was all that was done to its lease.
+    // If the pull was rolled back, so was all that was done to its lease.
     if (settlement.answer == Answer::refused) return;
     if (settlement.answer == Answer::undone && (pull.committed || settlement.count < 0)) return;
     const bool is_known = settlement.answer != Answer::unknown;

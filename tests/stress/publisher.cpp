@@ -135,7 +135,7 @@ Outcome outcome_of_missing(World& world, const Prepared& prepared, bool was_trie
   return prepared.is_sure ? Outcome::committed : Outcome::unknown;
 }
 
-// False where the answer was lost.
+// False if the answer was lost.
 bool resolve(World& world, Client& client, Prepared& prepared, bool was_tried) {
   Transaction& transaction = *prepared.transaction;
   Outcome outcome = *prepared.commit ? Outcome::committed : Outcome::failed;

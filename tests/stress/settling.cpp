@@ -137,7 +137,7 @@ void Worker::settle(Action action, Held& held, const std::vector<int>* chosen, i
   log_.settlements.push_back(std::move(settlement));
 }
 
-// Work and ack in the open transaction; gives up where not all of it is ours any more.
+// Work and ack in the open transaction; gives up if not all of it is ours any more.
 void Worker::ack_with_effect(Held& held) {
   std::vector<int> chosen;
   for (std::size_t i = 0; i < held.left.size(); i++)

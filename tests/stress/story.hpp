@@ -3,7 +3,7 @@
 // Every step took effect at one moment between `sent` and `done`. A story is explained if there is
 // an order of these moments in which each step does what the event's state then allows.
 //
-// Where the answer to a step was lost, it took effect or not, together with all steps that have the
+// If the answer to a step was lost, it took effect or not, together with all steps that have the
 // same number in `lost`. Then a story is explained if it is with some of them.
 #pragma once
 

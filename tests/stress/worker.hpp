@@ -41,7 +41,7 @@ class Worker {
   const Pull& pull_of(const Held& held) const { return log_.pulls[held.pull]; }
 
   // Runs the body alone, each statement its own transaction, or in one transaction that is then
-  // committed or rolled back, and notes in the log what became of it. False where nothing did.
+  // committed or rolled back, and notes in the log what became of it. False if nothing did.
   template <typename Body>
   bool attempt(Body body);
   template <typename Body>

@@ -75,7 +75,7 @@ struct Delivered {
   std::int64_t created_at;
 };
 
-// A transaction that a worker rolled back is written down too. Where the answer to a COMMIT, or to
+// A transaction that a worker rolled back is written down too. If the answer to a COMMIT, or to
 // a statement alone, was lost with the connection, `lost` is a number that all that the transaction
 // did has in common, and that no other has; else it is 0.
 struct Pull {
@@ -137,7 +137,7 @@ struct Tally {
 
   void surprise(const std::string& what);
   // An error that there may be: a serialization failure, a lost connection, and among workers a
-  // deadlock. False where it is none of them.
+  // deadlock. False if it is none of them.
   bool forgive(const SqlError& error, bool may_deadlock = false);
 };
 
@@ -180,7 +180,7 @@ void resolve_prepared(World& world, Client& client, Chance& chance, bool all);
 void work(World& world, WorkerLog& log, int worker);
 // Creates and drops streams and consumers of its own.
 void found(World& world);
-// Consumes what is left. False where a consumer does not come to an end.
+// Consumes what is left. False if a consumer does not come to an end.
 bool drain(World& world, WorkerLog& log, int worker);
 
 // The name of the file's place in the log, as the body of each event has it.

@@ -89,7 +89,7 @@ is($node->safe_psql('postgres', q{SELECT last_position FROM kanthorq_streams}), 
 ask($writer, 'SELECT');
 close_session($_) for $control, $writer, $publisher, $watcher;
 
-# A sequence that keeps positions for later would hand out one behind which consumers have passed.
+# A sequence that keeps positions for later would hand out one that consumers have passed already.
 $node->safe_psql('postgres', q{
     SELECT kanthorq_consumer_create('worker', 'orders');
     ALTER SEQUENCE kanthorq_stream_orders__position_seq CACHE 10});

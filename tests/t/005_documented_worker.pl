@@ -1,4 +1,4 @@
-# What the pages show works as it stands there: the statements in SQL, and the workers in Python and C++, also behind a
+# What the pages show works as it stands there: the statements in SQL, and the workers in Python and C++, also through a
 # pooler that gives each transaction another server connection.
 use strict;
 use warnings;
@@ -172,7 +172,7 @@ for my $wait ("CALL kanthorq_wait('invoices', '1 day');\nSELECT count(*) FROM ka
         q{SELECT kanthorq_ack('invoices', lease) FROM kanthorq_delivery_lease WHERE lease > 0});
 }
 
-# SIGTERM cancels a pull that waits, also behind the pooler; nothing is leased.
+# SIGTERM cancels a pull that waits, also through the pooler; nothing is leased.
 for my $connstr ($node->connstr('postgres'), $pooler->connstr('two')) {
     my ($printed, $complaints) = ('', '');
     my $patient = $node->basedir . '/patient.py';

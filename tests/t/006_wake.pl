@@ -100,7 +100,7 @@ my ($runs, $seconds) = run_during($many,
 cmp_ok($runs, '<', $many / 2 + 2 * $seconds, 'a transaction that rolls back wakes nobody');
 like(answer_to('', sub { $node->safe_psql('postgres', $ways{INSERT}) }), qr/^1 events$/m, 'a commit does');
 
-# A filter that passes over all of a busy stream: the worker doesn't run for each of its commits.
+# A filter that skips all of a busy stream: the worker doesn't run for each of its commits.
 start_statement($worker, q{SELECT count(*) || ' events' FROM kanthorq_pull('picky', wait => '10 minutes')});
 wait_until_asleep();
 my $cursor = q{SELECT cursor FROM kanthorq_consumers WHERE name = 'picky'};

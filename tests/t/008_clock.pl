@@ -83,7 +83,7 @@ for my $preloaded (0, 1) {
     is(ask($worker, ''), "1 events\n", "$how: a retry that falls due as the clock is set comes");
     set_clock(0);
 
-    # A worker that passes over a busy stream pauses most of the time: the clock is set in such pauses.
+    # A worker that skips a busy stream's events pauses most of the time: the clock is set in such pauses.
     my $served = 0;
     for (1 .. 5) {
         $start->(sprintf $long, 'picky');

@@ -1,5 +1,5 @@
-# How many events a stream has, as kanthorq_streams estimates it, where the server has forgotten what it counted:
-# after a crash, on a standby, and where that was promoted.
+# How many events a stream has, as kanthorq_streams estimates it, if the server has forgotten what it counted:
+# after a crash, on a standby, and after that was promoted.
 use strict;
 use warnings;
 use PostgreSQL::Test::Cluster;

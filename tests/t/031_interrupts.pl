@@ -1,6 +1,6 @@
-# Cancel, statement_timeout, lock_timeout and terminate inside every function that SQL can call: where it surely
-# is, as it waits for a lock or would go on for ever, and at random moments. Afterwards nothing is half done, the
-# same call succeeds in the same session, or in a new one where that was terminated, and others are not held up.
+# Cancel, statement_timeout, lock_timeout and terminate inside every function that SQL can call: while it surely
+# runs, as it waits for a lock or would go on for ever, and at random moments. Afterwards nothing is half done, the
+# same call succeeds in the same session, or in a new one if that was terminated, and others are not held up.
 #
 # KANTHORQ_INTERRUPTS says how many at random moments; KANTHORQ_INTERRUPTS_SEED tries the same moments again,
 # which the scheduler may shift.
@@ -54,7 +54,7 @@ $node->safe_psql('postgres', q{
 
 # What is called. before: run first, uninterrupted. holder: what somebody else has done in a transaction that is
 # open, so that the call waits for a lock. endless: the call so often or so long that it does not end by itself.
-# waits: it ends before statement_timeout. alone: not in a transaction block. Behind a comma: another way to call the function. Whatever of
+# waits: it ends before statement_timeout. alone: not in a transaction block. After a comma: another way to call the function. Whatever of
 # it can be half done, %halves looks for.
 my $fresh = q{SELECT kanthorq_stream_drop('fresh', 'fresh'); };
 my $some_ids = q{(SELECT array_agg(id) FROM

@@ -1,5 +1,5 @@
 # Input of every wrong kind, by every way in: it is taken or refused with an SQLSTATE that a client can branch
-# on, never with an internal error, nothing of it is stored where it is refused, and the server lives.
+# on, never with an internal error, nothing of it is stored if it is refused, and the server lives.
 #
 # KANTHORQ_LARGE=1 tries bodies and batches up to the limits as well, for which it takes 8 GB of memory.
 # sql/*.sql show what is answered in detail; here everything is tried that they leave out.

@@ -75,7 +75,7 @@ $node->safe_psql('postgres', q{
 my @roles = qw(superuser extension_owner creator stream_owner consumer_owner publisher worker reader nobody
     member limited monitor);
 
-# What is tried: the object, as the catalog names it; what is done, where that needs to be said; statements.
+# What is tried: the object, as the catalog names it; what is done, if that needs to be said; statements.
 my $id = '00000000000000000000000001';
 my @tried = (
     (map { [ "$_(text)", '', "SELECT $_('a')" ] } map { "kanthorq_$_" }

@@ -223,7 +223,7 @@ sub places {
 
 # after_crash(node, body): runs the body, which makes the server crash, and returns its answer when
 # the server has started anew; not before, as it still takes connections for a moment. (The query is no
-# input of psql's, as it is with poll_query_until(): IPC::Run dies where psql ends before it reads it.)
+# input of psql's, as it is with poll_query_until(): IPC::Run dies if psql ends before it reads it.)
 sub after_crash {
     my ($node, $body) = @_;
     my $checkpointer = "FROM pg_stat_activity WHERE backend_type = 'checkpointer'";

@@ -28,7 +28,7 @@ constexpr Range range_after(std::int64_t attempts) {
   return {within_bounds(seconds * 900), within_bounds(seconds * 1100)};
 }
 
-// The random bits that lead to the longest delay, where the bounds leave the range alone.
+// The random bits that lead to the longest delay, if the bounds leave the range alone.
 constexpr std::uint32_t longest_at(std::int64_t attempts) {
   return static_cast<std::uint32_t>(200 * attempts * attempts * attempts * attempts);
 }

@@ -159,7 +159,7 @@ class History {
     rows_.push_back({++last_position_, writer.txid, commits_});
   }
 
-  // The lock goes too where it was taken behind the savepoint.
+  // The lock goes too if it was taken after the savepoint.
   void roll_back_to_savepoint(Transaction& writer) {
     writer.rows.resize(random_.below(writer.rows.size() + 1));
     if (writer.rows.empty() && random_.one_in(2)) writer.holds_lock = false;
@@ -180,7 +180,7 @@ class History {
     }
   }
 
-  // What is prepared survives, and the sequence goes on behind what it had reserved. Or it was the
+  // What is prepared survives, and the sequence goes on after what it had reserved. Or it was the
   // end of this server, and a dump is restored in another one, whose transaction ids meet those in
   // the rows and in the late lists again.
   void crash() {

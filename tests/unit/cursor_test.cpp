@@ -140,7 +140,7 @@ TEST(Cursor, WhatEndedWritersOweIsReadTogetherWhereItOverlaps) {
        1000000,
        {{{10, 20}, {1000000, 1000001}}, {{8, 1000000, 1000001}}}},
       {{{7, 10, 30}, {8, 15, 25}, {9, 12, 40}}, {9}, 1000, {{{10, 30}}, {{9, 12, 40}}}},
-      // Enough was seen before the end: each keeps what lies behind it.
+      // Enough was seen before the end: each keeps what lies after it.
       {{{7, 10, 30}, {8, 15, 25}}, {}, 10, {{{10, 30}}, {{7, 10, 30}, {8, 15, 25}}}},
       {{{7, 10, 30}, {8, 15, 25}}, {}, 12, {{{10, 30}}, {{7, 12, 30}, {8, 15, 25}}}},
       {{{7, 10, 30}, {8, 15, 25}}, {}, 20, {{{10, 30}}, {{7, 20, 30}, {8, 20, 25}}}},

@@ -232,7 +232,7 @@ TEST(TableName, OfALongNameIsNeverTheLiteralTableOfAnother) {
   }
 }
 
-// Letters, digits and single inner underscores, `size` bytes, behind `head`.
+// Letters, digits and single inner underscores, `size` bytes, after `head`.
 std::string random_name(std::mt19937_64& random, std::string_view head, std::size_t size) {
   constexpr std::string_view characters =
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_";

@@ -1,4 +1,4 @@
--- What must be so behind the upgrade, of what before.sql made.
+-- What must be so after the upgrade, of what before.sql made.
 \echo 1..50
 SET client_min_messages = warning;
 
@@ -22,7 +22,7 @@ EXCEPTION WHEN OTHERS THEN
     RETURN SQLSTATE;
 END $$;
 
--- Publishing goes on behind the last position, and knows the ids that there are.
+-- Publishing goes on after the last position, and knows the ids that there are.
 SELECT ok(publish('order.paid', '[26,30]') = 5, 'publishing goes on');
 SELECT ok(count(*) = 5 AND min("position") > 25, 'behind the last position')
 FROM "kanthorq_stream_Order_Update" WHERE id NOT IN (SELECT id FROM event);

@@ -1,6 +1,6 @@
 -- What there is before the upgrade: consumers in every state that outlives a server, on a stream
--- into which two prepared transactions published: one committed behind the cursors, one rolled back.
--- What must be so behind it, in after.sql, is told from the table "delivery", which has every event
+-- into which two prepared transactions published: one committed after the cursors had passed, one rolled back.
+-- What must be so after it, in after.sql, is known from the table "delivery", which has every event
 -- that a pull delivered, and from copies of what the server said.
 \echo 1..15
 SET client_min_messages = warning;
@@ -28,7 +28,7 @@ LANGUAGE sql AS $$
     )
     SELECT max(lease), count(*) FROM new;
 $$;
--- Acknowledges all of the lease, or the events named; the count that the server told, which must be
+-- Acknowledges all of the lease, or the events named; the count that the server returned, which must be
 -- the count of those that it covers.
 CREATE FUNCTION ack(consumer text, lease bigint, ids text[] DEFAULT NULL) RETURNS bigint
 LANGUAGE plpgsql AS $$
