@@ -16,7 +16,7 @@ EXTRA_CLEAN = sql/kanthorq--$(EXTVERSION).sql
 # Every file is a test; that the first one creates the extension, and the last one drops it, is all the
 # order there is. sql/kanthorq.sql and what is made from it are no tests.
 REGRESS = create_extension \
-	$(filter-out kanthorq% create_extension drop_extension, \
+	$(filter-out kanthorq kanthorq--% create_extension drop_extension, \
 	  $(patsubst $(srcdir)/sql/%.sql,%,$(sort $(wildcard $(srcdir)/sql/*.sql)))) \
 	drop_extension
 
@@ -41,6 +41,11 @@ override with_llvm := no
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
+
+# A build outside the sources needs folders for its objects. As prerequisites they would be found in the sources.
+ifneq ($(VPATH),)
+$(shell mkdir -p $(sort $(dir $(OBJS))))
+endif
 
 $(OBJS): $(wildcard $(srcdir)/src/*/*.hpp)
 
