@@ -5,8 +5,8 @@
 
 namespace kanthorq {
 
-bool has_privilege(Relation table, AclMode privileges) {
-  return pg_class_aclcheck(RelationGetRelid(table), GetUserId(), privileges) == ACLCHECK_OK;
+bool has_privilege(Relation table, AclMode privilege) {
+  return pg_class_aclcheck(RelationGetRelid(table), GetUserId(), privilege) == ACLCHECK_OK;
 }
 
 bool has_row_security(Relation table) {
@@ -18,8 +18,8 @@ bool has_row_security(Relation table) {
   pg_unreachable();
 }
 
-void require_direct_access(Relation table, AclMode privileges) {
-  if (!has_privilege(table, privileges)) raise_no_privilege(table);
+void require_direct_access(Relation table, AclMode privilege) {
+  if (!has_privilege(table, privilege)) raise_no_privilege(table);
   // Raises an error itself if the setting row_security is off.
   if (check_enable_rls(RelationGetRelid(table), InvalidOid, false) != RLS_ENABLED) return;
   ereport(ERROR,

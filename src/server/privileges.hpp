@@ -6,15 +6,15 @@
 
 namespace kanthorq {
 
-// Has the current user all of `privileges` on the table?
-bool has_privilege(Relation table, AclMode privileges);
+// Has the current user this one privilege on the table?
+bool has_privilege(Relation table, AclMode privilege);
 
 // Is row security in force on the table for the current user?
 bool has_row_security(Relation table);
 
 // For reading and writing rows without a query, which must not bypass row security. Raises 42501 if
-// the current user lacks one of `privileges` on the table, or if row security is in force for it.
-void require_direct_access(Relation table, AclMode privileges);
+// the current user lacks this one privilege on the table, or if row security is in force for it.
+void require_direct_access(Relation table, AclMode privilege);
 
 // Raises 42501 if the current user may insert neither into the table nor into each of its first
 // `columns` columns.
