@@ -8,7 +8,10 @@ use warnings;
 use Exporter 'import';
 use FindBin;
 
-our @EXPORT = qw(rule slurp files sql_statements sql_functions sql_signature sql_quoted sql_code);
+our @EXPORT = qw(@folders rule slurp files sql_statements sql_functions sql_signature sql_quoted sql_code);
+
+# The folders of src/ from the ground up: nothing in one of them needs anything of those after it.
+our @folders = qw(core server id stream publish read consumer retention admin);
 
 chdir($ARGV[0] // "$FindBin::Bin/../..") or die "cannot enter the repository: $!\n";
 
