@@ -13,8 +13,8 @@ OBJS = $(patsubst $(srcdir)/%.cpp,%.o,$(sort $(wildcard $(srcdir)/src/*.cpp $(sr
 DATA_built = sql/kanthorq--$(EXTVERSION).sql
 EXTRA_CLEAN = sql/kanthorq--$(EXTVERSION).sql
 
-# Every file is a test; that the first one creates the extension, and the last one drops it, is all the
-# order there is. sql/kanthorq.sql and what is made from it are no tests.
+# Every file in sql/ is a test, but for sql/kanthorq.sql and what is made from it. The first test creates
+# the extension and the last one drops it. The order of the others does not matter.
 REGRESS = create_extension \
 	$(filter-out kanthorq kanthorq--% create_extension drop_extension, \
 	  $(patsubst $(srcdir)/sql/%.sql,%,$(sort $(wildcard $(srcdir)/sql/*.sql)))) \

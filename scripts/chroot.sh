@@ -1,11 +1,11 @@
 # shellcheck shell=bash
-# A minimal Debian with another major version of PostgreSQL, made from nothing with mmdebstrap and
-# kept for the next time; source it behind lib.sh. KanthorQ's tests run in it as on a machine of
-# that version.
+# A minimal Debian with another major version of PostgreSQL. mmdebstrap makes it from nothing, and it
+# is kept for the next time. KanthorQ's tests run in it as on a machine of that version. Source this
+# file after lib.sh.
 #
 # It takes root, because a chroot does. With the right to mount, what runs in it has mounts and
-# processes of its own (namespaces), which end with it, whatever ends it; in a container without that
-# right it does without both.
+# processes of its own (namespaces), which end with it, whatever ends it. A container without that
+# right does without both.
 
 CHROOT=                                            # where the Debian is, once there is one
 CHROOTS=${KANTHORQ_CHROOTS:-/var/cache/kanthorq}   # where they are kept
@@ -36,7 +36,7 @@ mirror() {
     done
 }
 
-# use_chroot major: sets CHROOT, and makes it where there is none that has all it needs.
+# use_chroot major: sets CHROOT, and makes it if there is none that has all it needs.
 use_chroot() {
   local major=$1 wanted
   [ "$(id -u)" = 0 ] || die "--server makes a Debian of its own, which takes root"
@@ -62,7 +62,7 @@ make_chroot() {
   from=$(mirror)
   [ -n "$from" ] || die "found no source of this machine's own release in apt's sources"
   packages=("postgresql-$major" g++ make mount perl libpq-dev libfaketime libipc-run-perl
-    libtap-parser-sourcehandler-pgtap-perl pgbouncer python3-hypothesis python3-psycopg)
+    pgbouncer python3-hypothesis python3-psycopg)
   # The headers' packages would bring a whole clang along, for bitcode that KanthorQ doesn't make.
   download=("postgresql-server-dev-$major" "postgresql-$PGTAP-pgtap")
   sources=("deb $from $RELEASE main")
