@@ -67,6 +67,7 @@ void collect_lease(RunningPull& pull, const Lease& lease) {
   for (std::size_t i = 0; i < lease.again.count; i++) {
     pull.memory.during([&] { collect_again(pull, lease, lease.again.values[i]); });
     KANTHORQ_TEST_POINT("pull_collected_again");
+    CHECK_FOR_INTERRUPTS();
   }
   for (std::size_t i = 0; i < lease.fresh.count; i++) {
     pull.memory.during([&] { collect_fresh(pull, lease, lease.fresh.values[i]); });
