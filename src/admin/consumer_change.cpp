@@ -112,8 +112,8 @@ KANTHORQ_FUNCTION(kanthorq_consumer_alter) {
   const Oid schema = own_schema(fcinfo);
   require_name(name);
   const ConsumerSettings wanted = settings_to_alter(fcinfo);
-  require_ownership(require_table_of_consumer(
-      schema, name));  // also before the locks, which are not for everybody
+  // Also before the locks, which are not for everybody.
+  require_ownership(require_table_of_consumer(schema, name));
   if (makes_ordered(wanted)) lock_stream_of(schema, name);
   lock_consumer_name(schema, name);
   return with_consumer(schema, name, AccessShareLock, ACL_SELECT,

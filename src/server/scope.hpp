@@ -7,7 +7,8 @@
 
 namespace kanthorq {
 
-// Runs `body`, then `close`, and returns what `body` returned: what every bracket ends with.
+// Runs `body`, then `close`, and returns what `body` returned: what every bracket ends with. An
+// error in `close` jumps over what was returned, so that must not need a destructor.
 template <typename Body, typename Close>
 auto run_and_close(Body body, Close close) {
   if constexpr (std::is_void_v<decltype(body())>) {
@@ -15,6 +16,7 @@ auto run_and_close(Body body, Close close) {
     close();
   } else {
     const auto result = body();
+    static_assert(std::is_trivially_destructible_v<decltype(result)>);
     close();
     return result;
   }

@@ -64,59 +64,53 @@ void for_positions(const OpenStream& stream, Snapshot snapshot, int64 after, int
   for_indexed_rows(stream, stream.position_index, snapshot, keys, 2, body);
 }
 
-// What `body(row)` returns for one row; false or nothing if there was no row.
-template <typename Body>
-class OneRow {
- public:
-  explicit OneRow(Body body) : body_(body) {}
-
-  // For the row, if there is one.
-  void take(const StreamRow& row) {
-    if constexpr (returns_nothing) {
-      body_(row);
-      result_ = true;
-    } else {
-      result_ = body_(row);
-    }
+// For the functions below: runs `scan(take)`, which calls `take(row)` for one row, or not at all.
+// Returns what `body(row)` returned, if anything, as an optional; if it returns nothing, whether
+// there was a row.
+template <typename Scan, typename Body>
+auto take_one_row(Scan scan, Body body) {
+  using Returned = std::invoke_result_t<Body, const StreamRow&>;
+  if constexpr (std::is_void_v<Returned>) {
+    bool found = false;
+    scan([&](const StreamRow& row) {
+      body(row);
+      found = true;
+    });
+    return found;
+  } else {
+    static_assert(std::is_trivially_destructible_v<Returned>);  // an error jumps over it
+    std::optional<Returned> returned;
+    scan([&](const StreamRow& row) { returned = body(row); });
+    return returned;
   }
-
-  auto result() const { return result_; }
-
- private:
-  using Returned = decltype(std::declval<Body>()(std::declval<const StreamRow&>()));
-  static constexpr bool returns_nothing = std::is_void_v<Returned>;
-  using Result =
-      std::conditional_t<returns_nothing, bool,
-                         std::optional<std::conditional_t<returns_nothing, bool, Returned>>>;
-
-  Body body_;
-  Result result_{};
-};
+}
 
 // Runs `body(row)` for the row at this position. Returns what it returned, if anything, as an
 // optional; if it returns nothing, whether there is such a row.
 template <typename Body>
 auto with_position(const OpenStream& stream, Snapshot snapshot, int64 position, Body body) {
-  OneRow<Body> one(body);
-  for_positions(stream, snapshot, position - 1, position, [&](const StreamRow& row) {
-    one.take(row);
-    return false;
-  });
-  return one.result();
+  const auto scan = [&](auto take) {
+    for_positions(stream, snapshot, position - 1, position, [&](const StreamRow& row) {
+      take(row);
+      return false;
+    });
+  };
+  return take_one_row(scan, body);
 }
 
 // The same for the event with this id.
 template <typename Body>
 auto with_event(const OpenStream& stream, Snapshot snapshot, std::string_view id, Body body) {
-  OneRow<Body> one(body);
   const ScanKeyData key = equals_text(id_column, id);
-  for_indexed_rows(stream, index_on(stream.table, id_column), snapshot, &key, 1,
-                   [&](const StreamRow& row) {
-                     if (row.id() != id) return true;
-                     one.take(row);
-                     return false;
-                   });
-  return one.result();
+  const auto scan = [&](auto take) {
+    for_indexed_rows(stream, index_on(stream.table, id_column), snapshot, &key, 1,
+                     [&](const StreamRow& row) {
+                       if (row.id() != id) return true;
+                       take(row);
+                       return false;
+                     });
+  };
+  return take_one_row(scan, body);
 }
 
 // Runs `body(row)` for the rows with lower <= id < upper, or with lower <= id if `upper` is null,
@@ -131,18 +125,20 @@ void for_ids(const OpenStream& stream, Snapshot snapshot, const char* lower, con
   for_indexed_rows(stream, index_on(stream.table, id_column), snapshot, keys, count, body);
 }
 
-// The same for the row with the greatest id. There is none if the index on the ids is gone.
+// As with_position(), for the row with the greatest id. There is none if the index on the ids is
+// gone.
 template <typename Body>
 auto with_greatest_id(const OpenStream& stream, Snapshot snapshot, Body body) {
-  OneRow<Body> one(body);
-  const auto take = [&](const StreamRow& row) {
-    one.take(row);
-    return false;
+  const auto scan = [&](auto take) {
+    const Oid index = find_index_on(stream.table, id_column);
+    if (!OidIsValid(index)) return;
+    const auto take_first = [&](const StreamRow& row) {
+      take(row);
+      return false;
+    };
+    for_indexed_rows(stream, index, snapshot, nullptr, 0, take_first, BackwardScanDirection);
   };
-  const Oid index = find_index_on(stream.table, id_column);
-  if (OidIsValid(index))
-    for_indexed_rows(stream, index, snapshot, nullptr, 0, take, BackwardScanDirection);
-  return one.result();
+  return take_one_row(scan, body);
 }
 
 }  // namespace kanthorq
