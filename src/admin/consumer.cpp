@@ -141,14 +141,12 @@ using namespace kanthorq;
 
 KANTHORQ_FUNCTION(kanthorq_consumer_create) {
   namespace argument = consumer_create_argument;
-  require_argument(fcinfo, argument::name, "name");
   require_argument(fcinfo, argument::stream, "stream");
   require_argument(fcinfo, argument::start_at, "start_at");
   PreventCommandIfReadOnly("kanthorq_consumer_create()");
-  const std::string_view name = text_argument(fcinfo, argument::name);
+  const std::string_view name = required_name(fcinfo, argument::name);
   const std::string_view stream = text_argument(fcinfo, argument::stream);
   const Oid schema = own_schema(fcinfo);
-  require_name(name);
   const NewConsumer wanted = {schema, name, stream, text_argument(fcinfo, argument::start_at),
                               settings_to_create(fcinfo, name, stream)};
   require_create_privilege(schema);
@@ -161,17 +159,14 @@ KANTHORQ_FUNCTION(kanthorq_consumer_create) {
 }
 
 KANTHORQ_FUNCTION(kanthorq_consumer_table) {
-  const std::string_view name = text_argument(fcinfo, consumer_table_argument::name);
-  require_name(name);
+  const std::string_view name = required_name(fcinfo, consumer_table_argument::name);
   PG_RETURN_OID(require_table_of_consumer(own_schema(fcinfo), name));
 }
 
 KANTHORQ_FUNCTION(kanthorq_consumer_drop) {
   namespace argument = consumer_drop_argument;
-  require_argument(fcinfo, argument::name, "name");
   PreventCommandIfReadOnly("kanthorq_consumer_drop()");
-  const std::string_view name = text_argument(fcinfo, argument::name);
-  require_name(name);
+  const std::string_view name = required_name(fcinfo, argument::name);
   require_confirmation(fcinfo, argument::confirm, "consumer", name);
   PG_RETURN_BOOL(drop_consumer(own_schema(fcinfo), name));
 }

@@ -106,11 +106,9 @@ using namespace kanthorq;
 
 KANTHORQ_FUNCTION(kanthorq_consumer_alter) {
   namespace argument = consumer_alter_argument;
-  require_argument(fcinfo, argument::name, "name");
   PreventCommandIfReadOnly("kanthorq_consumer_alter()");
-  const std::string_view name = text_argument(fcinfo, argument::name);
+  const std::string_view name = required_name(fcinfo, argument::name);
   const Oid schema = own_schema(fcinfo);
-  require_name(name);
   const ConsumerSettings wanted = settings_to_alter(fcinfo);
   // Also before the locks, which are not for everybody.
   require_ownership(require_table_of_consumer(schema, name));
@@ -122,12 +120,10 @@ KANTHORQ_FUNCTION(kanthorq_consumer_alter) {
 
 KANTHORQ_FUNCTION(kanthorq_consumer_seek) {
   namespace argument = consumer_seek_argument;
-  require_argument(fcinfo, argument::name, "name");
   require_argument(fcinfo, argument::start_at, "start_at");
   PreventCommandIfReadOnly("kanthorq_consumer_seek()");
-  const std::string_view name = text_argument(fcinfo, argument::name);
+  const std::string_view name = required_name(fcinfo, argument::name);
   const Oid schema = own_schema(fcinfo);
-  require_name(name);
   require_confirmation(fcinfo, argument::confirm, "consumer", name);
   require_ownership(require_table_of_consumer(schema, name));
   PG_RETURN_INT64(with_worker(schema, name, ShareRowExclusiveLock, ACL_UPDATE,

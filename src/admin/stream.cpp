@@ -108,12 +108,10 @@ using namespace kanthorq;
 
 KANTHORQ_FUNCTION(kanthorq_stream_create) {
   namespace argument = stream_create_argument;
-  require_argument(fcinfo, argument::name, "name");
   require_argument(fcinfo, argument::subject_index, "subject_index");
   PreventCommandIfReadOnly("kanthorq_stream_create()");
-  const std::string_view name = text_argument(fcinfo, argument::name);
+  const std::string_view name = required_name(fcinfo, argument::name);
   const Oid schema = own_schema(fcinfo);
-  require_name(name);
   require_create_privilege(schema);
 
   const Datum row = refresh_if_exists(schema, name);
@@ -136,11 +134,9 @@ KANTHORQ_FUNCTION(kanthorq_stream_table) {
 
 KANTHORQ_FUNCTION(kanthorq_stream_drop) {
   namespace argument = stream_drop_argument;
-  require_argument(fcinfo, argument::name, "name");
   PreventCommandIfReadOnly("kanthorq_stream_drop()");
-  const std::string_view name = text_argument(fcinfo, argument::name);
+  const std::string_view name = required_name(fcinfo, argument::name);
   const Oid schema = own_schema(fcinfo);
-  require_name(name);
   require_confirmation(fcinfo, argument::confirm, "stream", name);
 
   if (!is_registered(schema, name)) PG_RETURN_BOOL(false);

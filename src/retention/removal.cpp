@@ -200,12 +200,10 @@ KANTHORQ_FUNCTION(kanthorq_event_remove) {
 
 KANTHORQ_FUNCTION(kanthorq_stream_trim) {
   namespace argument = stream_trim_argument;
-  require_argument(fcinfo, argument::name, "name");
   require_argument(fcinfo, argument::before_id, "before_id");
   require_argument(fcinfo, argument::force, "force");
-  const std::string_view name = text_argument(fcinfo, argument::name);
+  const std::string_view name = required_name(fcinfo, argument::name);
   const std::string_view before_id = text_argument(fcinfo, argument::before_id);
-  require_name(name);
   require_event_id(before_id, {"before_id"});
   require_confirmation(fcinfo, argument::confirm, "stream", name);
   PreventCommandIfReadOnly("kanthorq_stream_trim()");

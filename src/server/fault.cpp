@@ -1,5 +1,7 @@
 #include "server/fault.hpp"
 
+#include "server/datum.hpp"
+
 namespace kanthorq {
 
 namespace {
@@ -179,6 +181,13 @@ void raise_event_too_large(Size bytes, Size limit, ValueSource source) {
 void require_name(std::string_view name) {
   const NameVerdict verdict = check_name(name);
   if (verdict.fault != NameFault::none) raise_invalid_name(name, verdict);
+}
+
+std::string_view required_name(FunctionCallInfo fcinfo, int argument) {
+  require_argument(fcinfo, argument, "name");
+  const std::string_view name = text_argument(fcinfo, argument);
+  require_name(name);
+  return name;
 }
 
 void require_subject(std::string_view subject, ValueSource source) {

@@ -53,6 +53,9 @@ void require_name(std::string_view name);
 void require_subject(std::string_view subject, ValueSource source);
 void require_filter(std::string_view filter);
 
+// The argument "name" of a function, a valid one. Raises 22004 and 22023.
+std::string_view required_name(FunctionCallInfo fcinfo, int argument);
+
 // Returns the time inside the id, in milliseconds since 1970.
 std::uint64_t require_event_id(std::string_view id, ValueSource source);
 
