@@ -155,10 +155,12 @@ WITH entry AS (
     FROM entry WHERE kind = 'table'
     UNION ALL
     -- They are there once the library is loaded, which the first call of one of its functions does.
-    SELECT 80, 'Settings', NULL,
-           coalesce(string_agg(format('- `%s`: %s', name, pg_temp.sentence(short_desc)), E'\n' ORDER BY name COLLATE "C"),
-                    'KanthorQ has no settings of its own. `shared_preload_libraries` is a choice'
-                    || ' ([README](../README.md#preload-the-library)).')
+    SELECT 80, 'Settings',
+           E'Anybody may change them, for a transaction, a session, or all sessions of a role or database. A session has them'
+           || E' once it has\nloaded the library. `shared_preload_libraries` is a choice ([README](../README.md#preload-the-library)).',
+           E'| setting | default | what it is |\n|---|---|---|\n' ||
+           string_agg(format('| `%s` | `%s` | %s |', name, current_setting(name), pg_temp.sentence(short_desc)),
+                      E'\n' ORDER BY name COLLATE "C")
     FROM pg_settings, kanthorq_is_name('loaded') AS loaded WHERE loaded AND name LIKE 'kanthorq.%'
     UNION ALL
     SELECT 90, 'Not for callers', 'Tables, views and types need these; nobody calls them.',

@@ -408,12 +408,13 @@ COMMENT ON FUNCTION kanthorq_consumer_seek(text, kanthorq_start, text) IS
 'moves the consumer to first, new, an event id or a time and returns the new cursor; ends its leases and forgets its tasks, except for the cancelled ones; confirm repeats the name';
 
 CREATE FUNCTION kanthorq_pull(consumer text, size integer DEFAULT 100, wait interval DEFAULT '0',
-                              visibility_timeout interval DEFAULT NULL)
+                              visibility_timeout interval DEFAULT NULL,
+                              max_bytes bigint DEFAULT NULL)
     RETURNS TABLE (lease bigint, attempt smallint, "position" bigint, id text, subject text,
                    body bytea, metadata jsonb, created_at bigint)
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE ROWS 100;
-COMMENT ON FUNCTION kanthorq_pull(text, integer, interval, interval) IS
-'leases up to size (1 to 10,000) events: those of leases that ran out, then retries that are due, then new ones; waits for the first one, at most for wait; no row does not mean that nothing is left';
+COMMENT ON FUNCTION kanthorq_pull(text, integer, interval, interval, bigint) IS
+'leases up to size (1 to 10,000) events: those of leases that ran out, then retries that are due, then new ones; ends before the event that would pass max_bytes of bodies and metadata (null: kanthorq.pull_max_bytes), but brings one at least; waits for the first one, at most for wait; no row does not mean that nothing is left';
 
 -- A null list never means all: clients send null for a list that was never filled. So all that is left
 -- has a form of its own, without ids, and a call that names ids as null is an error.

@@ -20,6 +20,7 @@
 // and the library is compiled without exceptions, run-time types and static constructors.
 #include "server/pg.hpp"
 
+#include "consumer/settings.hpp"
 #include "server/test_point.hpp"
 #include "server/wake.hpp"
 
@@ -31,5 +32,7 @@ extern PGDLLEXPORT void _PG_init();
 
 void _PG_init() {
   KANTHORQ_DEFINE_TEST_POINT();
+  kanthorq::define_consumer_settings();
+  MarkGUCPrefixReserved("kanthorq");  // after the last one: a setting that is misspelt is refused
   kanthorq::reserve_wake_memory();
 }

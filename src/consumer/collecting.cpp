@@ -31,10 +31,10 @@ bool start_attempt(const RunningPull& pull, Task& task) {
 }
 
 // An event of a lease that ran out: the attempt has failed. The next one starts at once if the
-// batch has room.
+// batch has room; if not, it is due for the next pull.
 void redeliver(RunningPull& pull, const StreamRow& row, Task& task) {
   fail_attempt(task, pull.consumer.attempt_max, pull.now, pull.now, lease_ran_out);
-  if (task.state == TaskState::retryable && !pull.is_full() && start_attempt(pull, task))
+  if (task.state == TaskState::retryable && pull.has_room_for(row) && start_attempt(pull, task))
     deliver_again(pull, row, task.attempt_count);
 }
 
@@ -88,7 +88,8 @@ void retry(RunningPull& pull, int64 position) {
   Task task = found.task;
   const bool has_event =
       with_position(pull.stream, pull.snapshot, task.position, [&](const StreamRow& row) {
-        if (start_attempt(pull, task)) deliver_again(pull, row, task.attempt_count);
+        if (pull.has_room_for(row) && start_attempt(pull, task))
+          deliver_again(pull, row, task.attempt_count);
       });
   keep_task(pull, found, task, has_event);
   pull.must_be_kept = true;
@@ -123,7 +124,7 @@ void deliver_due(RunningPull& pull) {
   const std::size_t room = pull.batch.size - pull.delivered();
   if (room == 0) return;
   const Positions due = find_due(pull, room);
-  for (std::size_t i = 0; i < due.count; i++) {
+  for (std::size_t i = 0; i < due.count && !pull.is_full(); i++) {
     pull.memory.during([&] { retry(pull, due.values[i]); });
     KANTHORQ_TEST_POINT("pull_retried");
     CHECK_FOR_INTERRUPTS();

@@ -44,12 +44,13 @@ bool is_cancelled(const RunningPull& pull, int64 position) {
 }
 
 // An event that was cancelled before it was delivered is skipped. It may be resumed before this
-// pull commits, so the cursor's move must be kept.
-void deliver_unless(bool cancelled, RunningPull& pull, const StreamRow& row) {
-  if (cancelled)
-    pull.must_be_kept = true;
-  else
-    deliver_fresh(pull, row);
+// pull commits, so the cursor's move must be kept. Returns false if the event has to come later,
+// because the batch has no room for it.
+bool deliver_unless(bool cancelled, RunningPull& pull, const StreamRow& row) {
+  if (cancelled) return pull.must_be_kept = true;
+  if (!pull.has_room_for(row)) return false;
+  deliver_fresh(pull, row);
+  return true;
 }
 
 // Delivers what these ended writers, whose ranges overlap, still owe. Returns how far it read: to
@@ -59,10 +60,12 @@ int64 deliver_owed(RunningPull& pull, const LateWriter* ended, const OwedRun& ru
   bool is_finished = true;
   for_positions(pull.stream, pull.snapshot, run.after, run.upto, [&](const StreamRow& row) {
     if (pull.is_full() || pull.has_read_enough()) return is_finished = false;
-    reached = row.position();
+    const int64 position = row.position();
+    if (is_owed(ended, run.writers, row.txid(), position) && is_selected(pull, row) &&
+        !deliver_unless(is_cancelled(pull, position), pull, row))
+      return is_finished = false;
+    reached = position;
     pull.rows_read++;
-    if (is_owed(ended, run.writers, row.txid(), reached) && is_selected(pull, row))
-      deliver_unless(is_cancelled(pull, reached), pull, row);
     CHECK_FOR_INTERRUPTS();
     return true;
   });
@@ -127,13 +130,15 @@ int64 deliver_new(RunningPull& pull) {
   bool is_finished = true;
   for_positions(pull.stream, pull.snapshot, cursor.position, limit, [&](const StreamRow& row) {
     if (pull.is_full() || pull.has_read_enough()) return is_finished = false;
-    reached = row.position();
-    pull.rows_read++;
+    const int64 position = row.position();
     const bool comes_later =
-        is_of_open_writer(row.txid(), reached, pull.writers.txids, pull.writers.count,
+        is_of_open_writer(row.txid(), position, pull.writers.txids, pull.writers.count,
                           pull.place.late, pull.place.late_count, cursor.ceiling);
-    if (!comes_later && is_selected(pull, row))
-      deliver_unless(holds(cancelled, reached), pull, row);
+    if (!comes_later && is_selected(pull, row) &&
+        !deliver_unless(holds(cancelled, position), pull, row))
+      return is_finished = false;
+    reached = position;
+    pull.rows_read++;
     CHECK_FOR_INTERRUPTS();
     return true;
   });
@@ -204,6 +209,8 @@ Delivery deliver_events(const Consumer& consumer, const OpenStream& stream, cons
       .fresh = {palloc_array_of<int64>(batch.size), 0},
       .again = {palloc_array_of<int64>(batch.size), 0},
       .rows_read = 0,
+      .bytes = 0,
+      .is_closed = false,
       .must_be_kept = false,
   };
   run(pull);

@@ -11,6 +11,7 @@ namespace kanthorq {
 // What a pull asks for, and where its rows go.
 struct Batch {
   std::size_t size;     // from 1 to max_pull_size
+  Size max_bytes;       // of bodies and metadata, at least 1
   int64 visibility_ms;  // from the pull to the lease's deadline
   ReturnSetInfo* result;
 };

@@ -5,6 +5,7 @@
 #include "consumer/lease.hpp"
 #include "consumer/open_consumer.hpp"
 #include "consumer/place.hpp"
+#include "consumer/settings.hpp"
 #include "server/datum.hpp"
 #include "server/fault.hpp"
 #include "server/scope.hpp"
@@ -18,7 +19,7 @@ namespace kanthorq {
 namespace {
 
 namespace pull_argument {
-enum : int { consumer, size, wait, visibility_timeout };
+enum : int { consumer, size, wait, visibility_timeout, max_bytes };
 }
 
 // A pull that waits skips what the consumer does not select, and writes nothing. So a stream full
@@ -31,7 +32,23 @@ struct PullArguments {
   std::size_t size;
   int64 wait_ms;
   std::optional<int64> visibility_ms;  // the consumer's if none is given
+  Size max_bytes;
 };
+
+// The argument, or the setting if it is null. Where the tables are still those of a version without
+// this argument, the function has four.
+Size max_bytes_argument(FunctionCallInfo fcinfo) {
+  if (PG_NARGS() <= pull_argument::max_bytes || PG_ARGISNULL(pull_argument::max_bytes))
+    return static_cast<Size>(pull_max_bytes);
+  const int64 bytes = PG_GETARG_INT64(pull_argument::max_bytes);
+  if (bytes < 1)
+    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                    errmsg("invalid max_bytes " INT64_FORMAT, bytes),
+                    errdetail("A pull is limited to 1 byte or more."),
+                    errhint("Without max_bytes, or if it is null, the setting "
+                            "kanthorq.pull_max_bytes counts.")));
+  return static_cast<Size>(bytes);
+}
 
 PullArguments pull_arguments(FunctionCallInfo fcinfo) {
   require_argument(fcinfo, pull_argument::consumer, "consumer");
@@ -47,6 +64,7 @@ PullArguments pull_arguments(FunctionCallInfo fcinfo) {
   if (!PG_ARGISNULL(pull_argument::visibility_timeout))
     arguments.visibility_ms =
         duration_argument(fcinfo, pull_argument::visibility_timeout, "visibility_timeout", 1);
+  arguments.max_bytes = max_bytes_argument(fcinfo);
   return arguments;
 }
 
@@ -110,6 +128,7 @@ Outcome try_pull(const Consumer& opened, const OpenStream& stream, const PullArg
   const Place stored = read_place(consumer);
   const Batch batch = {
       .size = arguments.size,
+      .max_bytes = arguments.max_bytes,
       .visibility_ms = arguments.visibility_ms.value_or(consumer.visibility_ms),
       .result = result,
   };

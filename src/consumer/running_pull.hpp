@@ -33,22 +33,35 @@ struct RunningPull {
   Positions fresh;  // delivered for the first time, in the order of delivery
   Positions again;  // the others
   std::size_t rows_read;
+  Size bytes;         // of the events in the batch
+  bool is_closed;     // an event did not fit, so the batch gets no other one
   bool must_be_kept;  // it changed rows, or skipped an event that may be resumed
 
   std::size_t delivered() const { return fresh.count + again.count; }
-  bool is_full() const { return delivered() >= batch.size; }
+  bool is_full() const { return is_closed || delivered() >= batch.size; }
   bool has_read_enough() const { return rows_read >= max_rows_read; }
+
+  // Whether the event still fits. The first one always does, or it would never come. If one
+  // doesn't, the batch is closed: a smaller event after it must not overtake it.
+  bool has_room_for(const StreamRow& row) {
+    if (is_full()) return false;
+    const bool fits = delivered() == 0 || bytes + row.content_bytes() <= batch.max_bytes;
+    is_closed = !fits;
+    return fits;
+  }
 };
 
 // Puts an event into the batch for the first time.
 inline void deliver_fresh(RunningPull& pull, const StreamRow& row) {
   pull.rows.add(pull.lease, 1, row);
+  pull.bytes += row.content_bytes();
   pull.fresh.values[pull.fresh.count++] = row.position();
 }
 
 // Puts an event that has a task row into the batch, as attempt number `attempt`.
 inline void deliver_again(RunningPull& pull, const StreamRow& row, int attempt) {
   pull.rows.add(pull.lease, attempt, row);
+  pull.bytes += row.content_bytes();
   pull.again.values[pull.again.count++] = row.position();
 }
 

@@ -34,7 +34,7 @@ void set_id(const EventParts& parts, Event& event) {
 }  // namespace
 
 Size content_bytes(const Event& event) {
-  return toast_raw_datum_size(event[body_column]) + toast_raw_datum_size(event[metadata_column]);
+  return content_bytes(event[body_column], event[metadata_column]);
 }
 
 Datum empty_object() {

@@ -42,7 +42,7 @@ struct EventParts {
   ValueSource id_source{"id"};
 };
 
-// How many bytes body and metadata have together, uncompressed.
+// Of body and metadata (stream/definition.hpp).
 Size content_bytes(const Event& event);
 
 // The default of metadata.

@@ -59,6 +59,12 @@ inline constexpr StreamColumn event_column_numbers[] = {id_column, subject_colum
                                                         metadata_column, created_at_column};
 static_assert(lengthof(event_column_numbers) == event_columns);
 
+// How many bytes body and metadata have together, uncompressed, with four for the length of each.
+// It asks the headers and pointers only, so it reads no value that is stored out of line.
+inline Size content_bytes(Datum body, Datum metadata) {
+  return toast_raw_datum_size(body) + toast_raw_datum_size(metadata);
+}
+
 // The checks, each with the column that it is about. A client sees their names if a plain INSERT
 // breaks one.
 struct StreamCheck {

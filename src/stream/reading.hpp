@@ -34,6 +34,9 @@ struct StreamRow {
   int64 position() const { return DatumGetInt64(value(position_column)); }
   std::uint64_t txid() const { return DatumGetUInt64(value(txid_column)); }
   std::string_view id() const { return view_of(DatumGetTextPP(value(id_column))); }
+  Size content_bytes() const {
+    return kanthorq::content_bytes(value(body_column), value(metadata_column));
+  }
   std::string_view subject() const { return view_of(DatumGetTextPP(value(subject_column))); }
 };
 

@@ -16,6 +16,7 @@ ERRORS = st.sampled_from([None, "", "no paper", "é" * 3])
 RETRIES = st.sampled_from(["0", "0", "1 day"])
 LEASES = st.integers(0, 20)
 ALL_LEFT = "all that is left"  # what a call without ids is about
+MAX_BYTES = st.sampled_from([None, None, None, 1, 40, 60, 120])  # an event has 12 to about 100
 STATES = st.sampled_from([None, "available", "running", "completed", "retryable", "discarded", "cancelled"])
 
 def is_there(machine):
@@ -43,13 +44,13 @@ class Consuming:
 
     # Leases
 
-    @rule(is_there, session=NUMBERS, consumer=NUMBERS, size=SIZES, visibility=st.sampled_from([None, "1 hour"]))
-    def pull(self, session, consumer, size, visibility):
-        self.pull_by(self.in_use(session, consumer), size, "0", visibility)
+    @rule(is_there, session=NUMBERS, consumer=NUMBERS, size=SIZES, max_bytes=MAX_BYTES, visibility=st.sampled_from([None, "1 hour"]))
+    def pull(self, session, consumer, size, max_bytes, visibility):
+        self.pull_by(self.in_use(session, consumer), size, max_bytes, "0", visibility)
 
     @rule(is_there, session=NUMBERS, consumer=NUMBERS, size=SIZES, wait=st.sampled_from(["0"] * 2 + ["3 ms"]))
     def pull_and_wait(self, session, consumer, size, wait):
-        self.pull_by(self.in_use(session, consumer), size, wait)
+        self.pull_by(self.in_use(session, consumer), size, wait=wait)
 
     @rule(is_there, session=NUMBERS, consumer=NUMBERS, size=st.sampled_from([1, 2, 5]))
     def pull_few(self, session, consumer, size):
@@ -59,19 +60,21 @@ class Consuming:
     def pull_few_that_expire(self, session, consumer, size):
         self.pull_by(self.in_use(session, consumer), size, visibility="1 ms")
 
-    @rule(is_there, session=NUMBERS, consumer=NUMBERS, size=SIZES)
-    def pull_what_expires(self, session, consumer, size):
-        self.pull_by(self.in_use(session, consumer), size, visibility="1 ms")
+    @rule(is_there, session=NUMBERS, consumer=NUMBERS, size=SIZES, max_bytes=MAX_BYTES)
+    def pull_what_expires(self, session, consumer, size, max_bytes):
+        self.pull_by(self.in_use(session, consumer), size, max_bytes, visibility="1 ms")
 
     pull_too, pull_what_expires_too = pull, pull_what_expires  # twice as often
 
-    def pull_by(self, found, size, wait="0", visibility=None):
+    def pull_by(self, found, size, max_bytes=None, wait="0", visibility=None):
         if not found:
             return
         session, consumer = found
         expires = visibility == "1 ms"
-        stream = self.begin_change(session, consumer, f"pull {size}{' that expires' * expires}, wait {wait}")
-        rows = session.run("SELECT * FROM kanthorq_pull(%s, %s, %s, %s)", (consumer.name, size, wait, visibility))
+        stream = self.begin_change(
+            session, consumer, f"pull {size}, {max_bytes or 'any'} bytes{' that expires' * expires}, wait {wait}")
+        rows = session.run(
+            "SELECT * FROM kanthorq_pull(%s, %s, %s, %s, %s)", (consumer.name, size, wait, visibility, max_bytes))
         if expires:
             time.sleep(0.003)
         observed = self.task_rows(session, consumer)
@@ -80,8 +83,8 @@ class Consuming:
         limit = min(max(cursor, least), most)
         delivered = [row[2] for row in rows]
         expected = consumer.pull(
-            self.world, stream, size, session.transaction, limit,
-            lambda c, room: due_tasks(c, room, delivered, observed))
+            self.world, stream, size, max_bytes, session.transaction, limit,
+            lambda c, room: due_tasks(c, stream, room, delivered, observed))
         check_pull(stream, expected, rows)
         if rows:
             number = rows[0][0]
@@ -234,9 +237,9 @@ class Consuming:
         expect_same("order of tasks", [task[0] for task in expected][:size], [row[0] for row in rows])
 
 
-def due_tasks(consumer, room, delivered, observed):
+def due_tasks(consumer, stream, room, delivered, observed):
     """The first `room` tasks that are due; which of those with one time comes first is not said, so it is
-    taken from what happened."""
+    taken from what happened. Of those that did not come, the largest may have been the first."""
     due = [position for position, task in consumer.tasks.items() if task.due]
     schedule = {p: consumer.tasks[p].schedule or float("inf") for p in due}
     order = {position: number for number, position in enumerate(delivered)}
@@ -244,7 +247,11 @@ def due_tasks(consumer, room, delivered, observed):
     def was_chosen(position):
         return position not in observed or observed[position][2] not in ("available", "retryable")
 
-    due.sort(key=lambda p: (schedule[p], not was_chosen(p), order.get(p, -1)))
+    def size(position):
+        event = stream.events.get(position)
+        return event.bytes if event else 0
+
+    due.sort(key=lambda p: (schedule[p], not was_chosen(p), order.get(p, -1), -size(p)))
     return due[:room]
 
 

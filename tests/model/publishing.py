@@ -11,6 +11,8 @@ from world import Refused, id_time
 
 WAYS = ["publish", "publish_text", "publish_json"]
 COLUMNS = "id, subject, body, metadata, created_at"
+# What counts when a pull is limited in bytes; the size of a document that is not stored has its whole length.
+BYTES = "4 + length(body) + pg_column_size(metadata::text::jsonb)"
 
 
 class Publishing:
@@ -98,13 +100,14 @@ def run_publish(session, stream, way, events, skip, careful):
 def read_back(session, stream, before, stored):
     """The rows that were added are those; takes over the ids and times that the server chose."""
     rows = session.run(
-        f"SELECT position, {COLUMNS} FROM {stream.table} WHERE position > %s ORDER BY position", (before,))
+        f"SELECT position, {COLUMNS}, {BYTES} FROM {stream.table} WHERE position > %s ORDER BY position", (before,))
     expect_same("positions", [event.position for event in stored], [row[0] for row in rows])
     for event, row in zip(stored, rows):
         event.id = event.id or row[1]
         if event.created_at is None:
             event.created_at = id_time(event.id)
-        expect_same("the stored event", event.fields(), row[1:])
+        event.bytes = row[-1]
+        expect_same("the stored event", event.fields(), row[1:-1])
 
 
 def check_returned(events, stored, returned):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 LEASE_RAN_OUT = "the lease ran out"
+DEFAULT_MAX_BYTES = 64 * 1024 * 1024
 
 
 @dataclass
@@ -36,6 +37,27 @@ class Lease:
     @property
     def expired(self):
         return self.ran_out is not None
+
+
+class Batch:
+    """What a pull may still deliver. Once an event did not fit, nothing does."""
+
+    def __init__(self, size, max_bytes):
+        self.size = size
+        self.max_bytes = max_bytes or DEFAULT_MAX_BYTES
+        self.events = 0
+        self.bytes = 0
+        self.is_full = False
+
+    def fits(self, event):
+        if self.events and self.bytes + event.bytes > self.max_bytes:
+            self.is_full = True
+        return not self.is_full
+
+    def add(self, event):
+        self.events += 1
+        self.bytes += event.bytes
+        self.is_full = self.events == self.size
 
 
 class Pulling:
@@ -74,22 +96,24 @@ class Pulling:
             self.writers.setdefault(writer.serial, self.noticed)
         self.noticed = stream.last_position
 
-    def pull(self, world, stream, size, transaction, limit, pick_due):
+    def pull(self, world, stream, size, max_bytes, transaction, limit, pick_due):
         """Returns [(attempt, position)] in order, and puts them into a lease without a number.
         `pick_due(candidates, room)` says which tasks, in which order, where times are equal."""
         rows, fresh, again = [], [], []
+        batch = Batch(size, max_bytes)
 
         def deliver(position, attempt, into):
             rows.append((attempt, position))
             into.append(position)
+            batch.add(stream.events[position])
 
         def redeliver(position, task):
             self.fail(task, LEASE_RAN_OUT, None, True)
-            if task.state == "retryable" and len(rows) < size and self.start_attempt(task):
+            if task.state == "retryable" and batch.fits(stream.events[position]) and self.start_attempt(task):
                 deliver(position, task.attempts, again)
 
         for lease in sorted(self.expired_leases(), key=lambda lease: lease.ran_out):
-            if len(rows) >= size:
+            if batch.is_full:
                 break
             for position in lease.again:
                 task = self.tasks.get(position)
@@ -104,36 +128,40 @@ class Pulling:
                     redeliver(position, task)
             self.end_lease(self.slots.index(lease))
 
-        for position in pick_due(self, size - len(rows)):
+        for position in pick_due(self, 0 if batch.is_full else size - len(rows)):
             task = self.tasks[position]
             if not stream.event_at(position, transaction):
                 del self.tasks[position]
+            elif not batch.fits(stream.events[position]):
+                break
             elif self.start_attempt(task):
                 deliver(position, task.attempts, again)
 
-        self.look_at_new(stream, size - len(rows), transaction, limit, lambda p: deliver(p, 1, fresh))
+        self.look_at_new(stream, batch, transaction, limit, lambda p: deliver(p, 1, fresh))
         self.notice(world, stream)
         if rows:
             self.open_lease(Lease(0, sorted(fresh), sorted(again)))
         return rows
 
-    def look_at_new(self, stream, room, transaction, limit, deliver):
+    def look_at_new(self, stream, batch, transaction, limit, deliver):
         def look(event):
-            nonlocal room
+            """Whether the pull goes on after it."""
             if self.wants(event) and event.position not in self.tasks:
+                if not batch.fits(event):
+                    return False
                 deliver(event.position)
-                room -= 1
+            return True
 
         for position in sorted(self.owed):
             event = stream.events.get(position)
             if event and event.transaction:
                 continue
-            if room == 0:
+            if batch.is_full:
+                return
+            if stream.event_at(position, transaction) and not look(event):
                 return
             self.owed.discard(position)
-            if stream.event_at(position, transaction):
-                look(event)
-        if room == 0 or limit <= self.cursor:
+        if batch.is_full or limit <= self.cursor:
             return
         reached = limit
         passed = [e for e in stream.events.values() if self.cursor < e.position <= limit]
@@ -141,11 +169,9 @@ class Pulling:
         for event in passed:
             if event.transaction not in (None, transaction) or stream.event_at(event.position, transaction) is None:
                 continue
-            if room == 0:
+            if batch.is_full or event.transaction is None and not look(event):
                 reached = last_seen
                 break
             last_seen = event.position
-            if event.transaction is None:
-                look(event)
         self.owed |= {e.position for e in passed if e.transaction and e.position <= reached}
         self.cursor = reached

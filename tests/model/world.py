@@ -59,6 +59,7 @@ class Event:
         self.body = body
         self.metadata = metadata
         self.created_at = created_at
+        self.bytes = None  # of body and metadata, as the server told it
         self.transaction = transaction  # that added it, while it is open
         self.committed = None  # the number of that transaction's commit
         self.removed_by = None  # an open transaction

@@ -128,7 +128,7 @@ INSERT INTO expected VALUES
      'bigint', 'v', false, 'u', 0, 'kanthorq_consumer_seek'),
     ('kanthorq_pull',
      'consumer text, size integer DEFAULT 100, wait interval DEFAULT ''00:00:00''::interval, '
-     'visibility_timeout interval DEFAULT NULL::interval',
+     'visibility_timeout interval DEFAULT NULL::interval, max_bytes bigint DEFAULT NULL::bigint',
      'TABLE(lease bigint, attempt smallint, "position" bigint, id text, subject text, '
      'body bytea, metadata jsonb, created_at bigint)', 'v', false, 'u', 100, 'kanthorq_pull'),
     ('kanthorq_ack', 'consumer text, lease bigint',

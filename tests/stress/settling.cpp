@@ -5,6 +5,12 @@
 
 namespace stress {
 
+namespace {
+
+constexpr const char* limits[] = {"1", "200", "2000"};  // in bytes
+
+}  // namespace
+
 bool Held::any() const { return std::find(left.begin(), left.end(), true) != left.end(); }
 
 void Worker::forgive(const SqlError& error) {
@@ -36,11 +42,12 @@ Held Worker::pull(int size, int visibility_ms, int wait_ms) {
             .visibility_ms = visibility_ms,
             .committed = false,
             .events = {}};
+  const Parameter max_bytes = chance_.percent(15) ? Parameter(chance_.one_of(limits)) : Parameter();
   const Result result = [&] {
     try {
-      return client_.run(
-          "SELECT * FROM kanthorq_pull($1, $2, $3, $4)",
-          {name_, std::to_string(size), milliseconds(wait_ms), milliseconds(visibility_ms)});
+      return client_.run("SELECT * FROM kanthorq_pull($1, $2, $3, $4, $5)",
+                         {name_, std::to_string(size), milliseconds(wait_ms),
+                          milliseconds(visibility_ms), max_bytes});
     } catch (const SqlError& error) {
       pull.seen = now();
       if (error.is_lost() && may_commit_) log_.pulls.push_back(pull);

@@ -150,12 +150,12 @@ $cases{'kanthorq_consumer_seek(text,kanthorq_start,text)'} = {
     repeated(q{kanthorq_consumer_seek('fresh', 'first', 'fresh')}, 20),
     holder => q{SELECT count(*) FROM kanthorq_pull('fresh')},
 };
-$cases{'kanthorq_pull(text,integer,interval,interval)'} = {
+$cases{'kanthorq_pull(text,integer,interval,interval,bigint)'} = {
     before => q{SELECT batch('orders', 'a')},
     run    => q{INSERT INTO delivered SELECT id FROM kanthorq_pull('worker', 2000) ON CONFLICT DO NOTHING},
     holder => q{SELECT count(*) FROM kanthorq_pull('worker', 1)},
 };
-$cases{'kanthorq_pull(text,integer,interval,interval), waiting'} = {
+$cases{'kanthorq_pull(text,integer,interval,interval,bigint), waiting'} = {
     run => q{SELECT count(*) FROM kanthorq_pull('idle', wait => '50 ms')}, holder => 'LOCK TABLE kanthorq_stream_trimmed',
     endless => q{SELECT count(*) FROM kanthorq_pull('idle', wait => '1 hour')}, waits => 1,
 };

@@ -115,7 +115,7 @@ my @tried = (
     [ 'kanthorq_consumer_table(text)', '', q{SELECT kanthorq_consumer_table('invoices')} ],
     [ 'kanthorq_consumer_drop(text,text)', '', q{SELECT kanthorq_consumer_drop('invoices', 'invoices')} ],
     [ 'kanthorq_consumer_seek(text,kanthorq_start,text)', '', q{SELECT kanthorq_consumer_seek('invoices', 'new', 'invoices')} ],
-    [ 'kanthorq_pull(text,integer,interval,interval)', '', q{SELECT count(*) FROM kanthorq_pull('invoices')} ],
+    [ 'kanthorq_pull(text,integer,interval,interval,bigint)', '', q{SELECT count(*) FROM kanthorq_pull('invoices')} ],
     [ 'kanthorq_ack(text,bigint)', '', "SELECT kanthorq_ack('invoices', $lease)" ],
     [ 'kanthorq_ack(text,bigint,text[])', '', "SELECT kanthorq_ack('invoices', $lease, '{$id}')" ],
     [ 'kanthorq_nack(text,bigint,text[],text,interval)', '', "SELECT kanthorq_nack('invoices', $lease)" ],
