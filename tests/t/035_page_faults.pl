@@ -1,0 +1,55 @@
+# A session that publishes batches keeps the memory for the next one. Each new page that the system gives a process is
+# a fault, which the system counts. The server's shared buffers are few here, because a process faults on each of those
+# as well when it first looks at it.
+use strict;
+use warnings;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+use KanthorQ;
+
+plan skip_all => 'this system does not count the faults of a process' unless -r '/proc/self/stat';
+
+my $node = new_node('page_faults', 'shared_buffers = 2MB');
+$node->safe_psql('postgres', q{SELECT kanthorq_stream_create('events')});
+
+# Those that were served without reading from the disk.
+sub faults_of {
+    my ($pid) = @_;
+    return (split ' ', slurp_file("/proc/$pid/stat") =~ s/^.*\) //r)[7];
+}
+
+# A session of its own publishes batches: some for what it does once, and then those that count.
+sub keeps_its_memory {
+    my ($what, $publish) = @_;
+    my ($first, $calls) = (50, 100);
+    my $session = open_session($node);
+    my ($pid) = ask($session, "PREPARE publish AS SELECT cardinality($publish); SELECT pg_backend_pid()") =~ /(\d+)/;
+    my $publish_times = sub { return ask($session, "SELECT 'EXECUTE publish' FROM generate_series(1, $_[0]) \\gexec\n\\echo") };
+    $publish_times->($first);
+    my $before = faults_of($pid);
+    my $answer = $publish_times->($calls);
+    my $faults = faults_of($pid) - $before;
+    is(() = $answer =~ /^\d+$/mg, $calls, "$what: published");
+    cmp_ok($faults, '<', $calls / 2, "$what: $calls calls had $faults page faults");
+    close_session($session);
+}
+
+sub arrays {
+    my ($count, $type, $body) = @_;
+    return join ', ', map { "array_fill($_, ARRAY[$count])" } q{'order.created'::text}, "${body}::$type",
+        q{'{"trace": "4bf92f3577b34da6a3ce929d0e0e4736", "v": 2}'::jsonb};
+}
+
+my $bytes = "repeat('x', 200)";
+my $json = q{'{"total": 100, "currency": "EUR", "lines": [{"article": 1}, {"article": 2}]}'};
+for my $count (10, 100, 1000) {
+    keeps_its_memory("$count events", "kanthorq_publish_many('events', @{[arrays($count, 'bytea', $bytes)]})");
+}
+keeps_its_memory('100 texts', "kanthorq_publish_many_text('events', @{[arrays(100, 'text', $bytes)]})");
+keeps_its_memory('100 documents', "kanthorq_publish_many_json('events', @{[arrays(100, 'jsonb', $json)]})");
+keeps_its_memory('100 events, unless they are stored',
+    "kanthorq_publish_many('events', @{[arrays(100, 'bytea', $bytes)]}, on_duplicate => 'skip')");
+
+$node->stop;
+done_testing();
