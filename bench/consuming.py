@@ -12,18 +12,32 @@ def drain_rate(server, consumer, size, until, **options):
                                        until=until, **options)
 
 
+# Settings of a session in which a pull's own commit waits for the disk.
+DURABLE = "-c kanthorq.durable_pull=on"
+
+
+def has_durable_pull(server):
+    """Whether this version has that setting; a version without it always waits."""
+    return server.sql("SELECT count(*) FROM pg_settings WHERE name = 'kanthorq.durable_pull'") == "1"
+
+
 def consume(bench):
+    return [consume_batches(bench), consume_together(bench)]
+
+
+def consume_batches(bench):
     server = bench.server
     server.backlog(bench.events)
     pgq, some = "PgQ publishes 100 a transaction", min(bench.events, 60000 * bench.seconds)
-    quick = ", the pull's commit not waiting for the disk"
     pulls = {"pull 100, ack": {"size": 100, "until": some},
              "pull 1,000, ack": {"size": 1000, "until": bench.events},
-             f"pull 100, ack{quick}": {"size": 100, "until": some, "quick": "yes"},
              "pull 100 with its rows sent to the client, ack":
                  {"size": 100, "until": some, "rows": "yes"},
              "pull 1,000 with its rows sent to the client, ack":
                  {"size": 1000, "until": some, "rows": "yes"}}
+    if has_durable_pull(server):
+        pulls["pull 100, ack, with `kanthorq.durable_pull = on`"] = {
+            "size": 100, "until": some, "settings": DURABLE}
     sides = {pgq: lambda: server.pgbench(PGQ_100, 1, bench.seconds) * 100}
     for side, pull in pulls.items():
         sides[side] = lambda pull=pull: drain_rate(server, "backlog", **pull)
@@ -33,15 +47,37 @@ def consume(bench):
     return Section(
         "Consuming in batches",
         f"1 session, two transactions a batch, of a stream of {bench.events:,} events. The rows "
-        "are counted in the server (`SELECT count(*), max(lease) FROM kanthorq_pull(...)`), but "
-        "where it says that they are sent; docs/performance.md says when a pull need not wait for "
-        "the disk. Beside it PgQ's rate of publishing, 1 session, 100 "
+        "are counted in the server (`SELECT count(*), max(lease) FROM kanthorq_pull(...)`), except "
+        "where it says that they are sent. Beside it PgQ's rate of publishing, 1 session, 100 "
         "events a transaction.",
         [rate_table("side", samples, {"PgQ publishing": (pgq, list(samples)[1:])})],
         [Goal("consume.100", "pull 100 + ack, to PgQ's publishing of 100 a transaction",
-              ratios(samples[hundred], samples[pgq]), 2.5),
+              ratios(samples[hundred], samples[pgq]), 3),
          Goal("consume.1000", "pull 1,000 + ack, to PgQ's publishing of 100 a transaction",
               ratios(samples[thousand], samples[pgq]), 6.7)])
+
+
+def consume_together(bench):
+    server = bench.server
+    server.backlog(bench.events)
+    ways = {"two transactions": "no",
+            "one transaction, a statement each (`BEGIN`, ack, pull, `COMMIT`)": "statements",
+            "one transaction in one round trip (libpq's pipeline)": "pipeline"}
+    sides = {}
+    for size, each_second in ((100, 40000), (1000, 150000)):
+        until = min(bench.events, each_second * bench.seconds)
+        for way, together in ways.items():
+            sides[f"{size:,}: {way}"] = lambda size=size, until=until, together=together: (
+                drain_rate(server, "backlog", size, until, together=together))
+    samples = alternate(sides, bench.rounds, server.checkpoint)
+    names = list(samples)
+    return Section(
+        "An ack and the next pull in one transaction",
+        "1 session; the same events, counted in the server. One transaction acknowledges a batch "
+        "and pulls the next one, so a batch takes one commit.",
+        [rate_table("events a batch", samples, {
+            "two transactions of 100": (names[0], names[1:3]),
+            "two transactions of 1,000": (names[3], names[4:])})])
 
 
 def drain(bench):

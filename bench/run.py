@@ -10,8 +10,11 @@ import sys
 import time
 
 import batches
+import cliffs
 import consuming
 import footprint
+import held
+import herd
 import over_time
 import publishing
 import report
@@ -21,7 +24,8 @@ ROWS = {
     "publish": publishing.publish, "publish_many": publishing.publish_many,
     "copy": publishing.copy, "consume": consuming.consume, "drain": consuming.drain,
     "wal": footprint.wal, "size": consuming.size, "idle": publishing.idle,
-    "selective": consuming.selective, "wake": over_time.wake, "foreign": over_time.foreign,
+    "selective": consuming.selective, "wake": over_time.wake, "herd": herd.herd,
+    "cliffs": cliffs.cliffs, "foreign": over_time.foreign, "held": held.held,
     "memory": footprint.memory, "batches": batches.batches,
 }
 
@@ -32,7 +36,7 @@ class Bench:
     server: Server
     results: str
     rounds: int = 5
-    seconds: float = 5
+    seconds: float = 4
     events: int = 1000000
     pgq_events: int = 1100000
     copy_rows: int = 300000
@@ -47,12 +51,24 @@ class Bench:
     batch_sizes: tuple = (1, 10, 100, 1000, 10000)
     batch_rounds: int = 3
     batch_seconds: float = 1.5
+    cliff_rounds: int = 3
+    share: float = 1  # of what the cliffs are made of
+    herd_sessions: int = 500
+    herd_rounds: int = 2
+    herd_idle: int = 10
+    herd_rate: int = 50
+    herd_seconds: int = 10
+    held_windows: int = 2
+    held_seconds: int = 60
+    held_slices: int = 6
 
 
 SHORT = {"rounds": 2, "seconds": 1, "events": 200000, "pgq_events": 200000, "copy_rows": 100000,
          "sizes": (100000, 1000000), "memory_publishes": 50000, "memory_pulls": 10000,
          "wake_seconds": 2, "windows": 1, "window_seconds": 6, "warm_up": 2, "batch_rounds": 1,
-         "batch_seconds": 0.2, "batch_sizes": (1, 100, 10000)}
+         "batch_seconds": 0.2, "batch_sizes": (1, 100, 10000),
+         "cliff_rounds": 1, "share": 0.2, "herd_sessions": 100, "herd_rounds": 1, "herd_idle": 3,
+         "herd_seconds": 3, "held_windows": 1, "held_seconds": 6}
 
 
 def parse():
@@ -81,7 +97,7 @@ def run_row(bench, name):
     start = time.monotonic()
     try:
         sections = ROWS[name](bench)
-    except (RuntimeError, OSError, ValueError, StopIteration) as error:
+    except (RuntimeError, OSError, ValueError, ArithmeticError, StopIteration) as error:
         print(f"\n{name} failed: {error}", file=sys.stderr)
         return None
     print(f" {time.monotonic() - start:.0f} s", file=sys.stderr)

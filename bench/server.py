@@ -12,6 +12,9 @@ BODY = "x" * 200
 METADATA = '{"trace": "4bf92f3577b34da6a3ce929d0e0e4736", "v": 2}'
 FIVE_COLUMNS = "(id, subject, body, metadata, created_at) FROM STDIN (FORMAT binary)"
 
+# Settings of a session whose commits need not wait for the disk, because they are not timed.
+QUICK = "-c synchronous_commit=off"
+
 BARE = """CREATE TABLE bare (
     id varchar(64) COLLATE "C" PRIMARY KEY, subject varchar(128) COLLATE "C" NOT NULL,
     body bytea NOT NULL, metadata jsonb NOT NULL,
@@ -41,14 +44,15 @@ class Server:
         return self.run(["psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-d", database, "-c",
                          "SET client_min_messages = warning", "-c", statement]).strip()
 
-    def pgbench(self, script, sessions=1, seconds=None, transactions=None):
+    def pgbench(self, script, sessions=1, seconds=None, transactions=None, settings=""):
         """Transactions a second of a prepared script."""
         path = f"{self.work}/tmp/script.sql"
         with open(path, "w", encoding="utf-8") as file:
             file.write(script + "\n")
         much = ["-T", str(seconds)] if seconds else ["-t", str(transactions)]
         printed = self.run(["pgbench", "-n", "-M", "prepared", "-c", str(sessions), "-j",
-                            str(min(2, sessions)), *much, "-f", path, "postgres"])
+                            str(min(2, sessions)), *much, "-f", path, "postgres"],
+                           settings=settings)
         return float(re.search(r"^tps = ([0-9.]+)", printed, re.M).group(1))
 
     def driver_command(self, command, **options):
@@ -143,6 +147,8 @@ class Server:
                           f"{os.cpu_count()} cores"),
             ("memory", f"{memory:.0f} GiB"),
             ("disk", self.disk()),
+            ("least cost", f"a system call {self.driver_value('call', 'machine') / 1000:.2f} µs, "
+                           f"a page fault {self.driver_value('fault', 'machine') / 1000:.2f} µs"),
             ("kernel", f"{os.uname().sysname} {os.uname().release}"),
             ("server", "PostgreSQL " + self.sql("SHOW server_version")),
             ("settings", settings),

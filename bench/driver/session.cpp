@@ -56,6 +56,27 @@ Result Session::execute(const char* name, const std::vector<std::string>& parame
                                 values.data(), nullptr, nullptr, 0));
 }
 
+std::vector<Result> Session::execute_at_once(const std::vector<Execution>& executions) {
+  PGconn* connection = connection_.get();
+  bool sent = PQenterPipelineMode(connection) == 1;
+  for (const Execution& one : executions) {
+    std::vector<const char*> values;
+    for (const std::string& parameter : one.parameters) values.push_back(parameter.c_str());
+    sent = sent && PQsendQueryPrepared(connection, one.name, static_cast<int>(values.size()),
+                                       values.data(), nullptr, nullptr, 0) == 1;
+  }
+  if (!sent || PQpipelineSync(connection) != 1)
+    throw std::runtime_error(PQerrorMessage(connection));
+  std::vector<Result> answers;
+  for (std::size_t i = 0; i < executions.size(); i++) {
+    answers.push_back(checked(PQgetResult(connection)));
+    PQclear(PQgetResult(connection));  // null: the end of this one's answer
+  }
+  PQclear(PQgetResult(connection));  // the end of the transaction
+  if (PQexitPipelineMode(connection) != 1) throw std::runtime_error(PQerrorMessage(connection));
+  return answers;
+}
+
 Result Session::execute_binary(const char* name, const Parameters& parameters) {
   std::vector<const char*> values;
   std::vector<int> lengths;
@@ -90,25 +111,34 @@ std::string literal(const std::string& text) {
   return quoted + '\'';
 }
 
-std::string from_pull(const std::string& consumer, long size, const std::string& wait, bool quick) {
-  return std::string(" FROM ") +
-         (quick ? "set_config('synchronous_commit', 'off', true) AS quick, " : "") +
-         "kanthorq_pull(" + literal(consumer) + ", " + std::to_string(size) + ", " + literal(wait) +
-         ")";
+std::string from_pull(const std::string& consumer, long size, const std::string& wait) {
+  return " FROM kanthorq_pull(" + literal(consumer) + ", " + std::to_string(size) + ", " +
+         literal(wait) + ")";
 }
 
-Worker::Worker(const std::string& consumer, long size, const std::string& wait, bool with_rows,
-               bool quick)
+Worker::Worker(const std::string& consumer, long size, const std::string& wait, bool with_rows)
     : with_rows_(with_rows) {
   session_.prepare("pull",
                    std::string("SELECT ") +
                        (with_rows ? "lease, id, subject, body, metadata" : "count(*), max(lease)") +
-                       from_pull(consumer, size, wait, quick));
+                       from_pull(consumer, size, wait));
   session_.prepare("ack", "SELECT kanthorq_ack(" + literal(consumer) + ", $1)");
 }
 
-Batch Worker::pull() {
-  const Result result = session_.execute("pull");
+Batch Worker::ack_and_pull(const Batch& batch) {
+  session_.run("BEGIN");
+  ack(batch);
+  const Batch next = pull();
+  session_.run("COMMIT");
+  return next;
+}
+
+Batch Worker::ack_and_pull_at_once(const Batch& batch) {
+  std::vector<Result> answers = session_.execute_at_once({{"ack", {batch.lease}}, {"pull", {}}});
+  return batch_of(answers.back());
+}
+
+Batch Worker::batch_of(const Result& result) const {
   if (!with_rows_) return {result.number(0, 0), result.text(0, 1)};
   if (result.rows() == 0) return {};
   return {result.rows(), result.text(0, 0)};

@@ -49,6 +49,12 @@ class Result {
 // Binary parameters.
 using Parameters = std::vector<std::string>;
 
+// A prepared statement with its parameters.
+struct Execution {
+  const char* name;
+  std::vector<std::string> parameters;
+};
+
 // If the server refuses something, the function throws what it says.
 class Session {
  public:
@@ -57,6 +63,8 @@ class Session {
   void prepare(const char* name, const std::string& sql);
   Result execute(const char* name, const std::vector<std::string>& parameters = {});
   Result execute_binary(const char* name, const Parameters& parameters);
+  // In one transaction and one round trip.
+  std::vector<Result> execute_at_once(const std::vector<Execution>& executions);
   void copy_in(const std::string& sql, const std::string& data);
   PGconn* connection() const { return connection_.get(); }
 
@@ -71,19 +79,23 @@ struct Batch {
   std::string lease;
 };
 
-// What a pull selects from. Quick: its transaction's commit does not wait for the disk.
-std::string from_pull(const std::string& consumer, long size, const std::string& wait, bool quick);
+// What a pull selects from.
+std::string from_pull(const std::string& consumer, long size, const std::string& wait);
 
-// A worker: pulls and acknowledges, one transaction each.
+// A worker: pulls and acknowledges, one transaction each, or both in one.
 class Worker {
  public:
-  Worker(const std::string& consumer, long size, const std::string& wait, bool with_rows = false,
-         bool quick = false);
-  Batch pull();
+  Worker(const std::string& consumer, long size, const std::string& wait, bool with_rows = false);
+  Batch pull() { return batch_of(session_.execute("pull")); }
+  // The ack and the next pull in one transaction: BEGIN, a statement each, COMMIT.
+  Batch ack_and_pull(const Batch& batch);
+  // The same in one round trip.
+  Batch ack_and_pull_at_once(const Batch& batch);
   void ack(const Batch& batch) { session_.execute("ack", {batch.lease}); }
   Session& session() { return session_; }
 
  private:
+  Batch batch_of(const Result& result) const;
   bool with_rows_;
   Session session_;
 };

@@ -1,9 +1,8 @@
 // How long a waiting worker takes to have an event. Two threads, two sessions, one clock.
-#include <atomic>
 #include <cstdio>
-#include <thread>
 #include <unordered_map>
 
+#include "crew.hpp"
 #include "events.hpp"
 #include "modes.hpp"
 
@@ -21,7 +20,7 @@ struct Pulled {
 };
 
 std::unordered_map<std::string, Published> publish(const Options& options,
-                                                   const std::atomic<bool>& failed) {
+                                                   const std::atomic<bool>& stop) {
   const long rate = options.number("rate"), events = rate * options.number("seconds");
   Session session;
   session.prepare("publish", "SELECT kanthorq_publish(" + literal(options.text("stream")) + ", " +
@@ -29,7 +28,7 @@ std::unordered_map<std::string, Published> publish(const Options& options,
   const std::vector<std::string> event = {body, metadata};
   std::unordered_map<std::string, Published> published;
   const Clock::time_point start = Clock::now();
-  for (long i = 0; i < events && !failed; i++) {
+  for (long i = 0; i < events && !stop; i++) {
     std::this_thread::sleep_until(start + i * std::chrono::nanoseconds(1'000'000'000 / rate));
     const Clock::time_point sent = Clock::now();
     const Result id = session.execute("publish", event);
@@ -40,15 +39,14 @@ std::unordered_map<std::string, Published> publish(const Options& options,
 }
 
 // Pulls until it has had all events, or nobody publishes any more.
-std::vector<Pulled> consume(const Options& options, const std::atomic<bool>& failed) {
+std::vector<Pulled> consume(const Options& options, const std::atomic<bool>& stop) {
   const std::string consumer = literal(options.text("consumer"));
   const auto events = static_cast<std::size_t>(options.number("rate") * options.number("seconds"));
   Session session;
-  session.prepare("pull", "SELECT lease, id" + from_pull(options.text("consumer"), 100, "10 s",
-                                                         options.text("quick", "no") == "yes"));
+  session.prepare("pull", "SELECT lease, id" + from_pull(options.text("consumer"), 100, "10 s"));
   session.prepare("ack", "SELECT kanthorq_ack(" + consumer + ", $1)");
   std::vector<Pulled> pulled;
-  while (pulled.size() < events && !failed) {
+  while (pulled.size() < events && !stop) {
     const Result batch = session.execute("pull");
     const Clock::time_point returned = Clock::now();
     for (int row = 0; row < batch.rows(); row++) pulled.push_back({batch.text(row, 1), returned});
@@ -64,21 +62,12 @@ long microseconds(Clock::duration time) {
 }  // namespace
 
 void wake(const Options& options) {
-  std::atomic<bool> failed = false;
   std::vector<Pulled> pulled;
   std::unordered_map<std::string, Published> published;
-  std::string errors;
-  const auto guarded = [&](auto body) {
-    try {
-      body();
-    } catch (const std::exception& error) {
-      if (!failed.exchange(true)) errors = error.what();
-    }
-  };
-  std::thread worker([&] { guarded([&] { pulled = consume(options, failed); }); });
-  guarded([&] { published = publish(options, failed); });
-  worker.join();
-  if (failed) throw std::runtime_error(errors);
+  Crew crew;
+  crew.start([&] { pulled = consume(options, crew.stop); });
+  crew.start([&] { published = publish(options, crew.stop); });
+  crew.finish();
   for (const Pulled& event : pulled) {
     const Published& its = published.at(event.id);
     std::printf("latency %ld %ld\n", microseconds(event.returned - its.committed),

@@ -1,10 +1,8 @@
 // Publishers at full speed, a worker that follows them and a worker that drains a backlog, for a
 // while, and what each had done second by second.
-#include <atomic>
 #include <cstdio>
-#include <mutex>
-#include <thread>
 
+#include "crew.hpp"
 #include "events.hpp"
 #include "modes.hpp"
 
@@ -14,11 +12,10 @@ namespace {
 
 struct Counts {
   std::atomic<long> published = 0, followed = 0, drained = 0;
-  std::atomic<bool> stop = false;
-  std::mutex guard;  // of the rest
+  std::mutex guard;  // of the next three
   double lag_sum = 0, lag_max = 0;
   long lags = 0;
-  std::string error;
+  Crew crew;  // ends before what its threads use
 };
 
 void publish(Counts& counts, const std::string& stream) {
@@ -26,7 +23,7 @@ void publish(Counts& counts, const std::string& stream) {
   session.prepare("publish", "SELECT kanthorq_publish(" + literal(stream) + ", " +
                                  literal(subject) + ", $1, $2)");
   const std::vector<std::string> event = {body, metadata};
-  for (; !counts.stop; counts.published++) session.execute("publish", event);
+  for (; !counts.crew.stop; counts.published++) session.execute("publish", event);
 }
 
 // The lag is the age of the oldest event of a batch when its pull returns, in milliseconds.
@@ -35,7 +32,7 @@ void follow(Counts& counts, const std::string& consumer) {
   session.prepare("pull", "SELECT count(*), max(lease), min(created_at) FROM kanthorq_pull(" +
                               literal(consumer) + ", 1000, wait => '1 s')");
   session.prepare("ack", "SELECT kanthorq_ack(" + literal(consumer) + ", $1)");
-  while (!counts.stop) {
+  while (!counts.crew.stop) {
     const Result batch = session.execute("pull");
     const std::int64_t now = epoch_ms();
     if (batch.number(0, 0) == 0) continue;
@@ -51,7 +48,7 @@ void follow(Counts& counts, const std::string& consumer) {
 
 void drain_again(Counts& counts, const std::string& consumer) {
   Worker worker(consumer, 100, "0");
-  while (!counts.stop) {
+  while (!counts.crew.stop) {
     const Batch batch = worker.pull();
     if (batch.events == 0) {
       worker.session().run("SELECT kanthorq_consumer_seek(" + literal(consumer) + ", 'first', " +
@@ -77,30 +74,20 @@ void report(Counts& counts, double seconds) {
 
 void window(const Options& options) {
   Counts counts;
-  std::vector<std::thread> threads;
   const auto start = [&](auto work, const std::string& name) {
-    threads.emplace_back([&counts, work, name] {
-      try {
-        work(counts, name);
-      } catch (const std::exception& error) {
-        const std::lock_guard lock(counts.guard);
-        counts.error = error.what();
-        counts.stop = true;
-      }
-    });
+    counts.crew.start([&counts, work, name] { work(counts, name); });
   };
   for (long i = 0; i < options.number("sessions"); i++) start(publish, options.text("stream"));
   start(follow, options.text("follower"));
   start(drain_again, options.text("backlog"));
   Clock::time_point last = Clock::now();
-  for (long second = 0; second < options.number("seconds") && !counts.stop; second++) {
+  for (long second = 0; second < options.number("seconds") && !counts.crew.stop; second++) {
     std::this_thread::sleep_until(last + std::chrono::seconds(1));
     report(counts, seconds_since(last));
     last = Clock::now();
   }
-  counts.stop = true;
-  for (std::thread& thread : threads) thread.join();
-  if (!counts.error.empty()) throw std::runtime_error(counts.error);
+  counts.crew.stop = true;
+  counts.crew.finish();
 }
 
 }  // namespace bench
