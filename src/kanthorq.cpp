@@ -21,8 +21,8 @@
 #include "server/pg.hpp"
 
 #include "consumer/settings.hpp"
+#include "server/shared.hpp"
 #include "server/test_point.hpp"
-#include "server/wake.hpp"
 
 extern "C" {
 PG_MODULE_MAGIC;
@@ -34,5 +34,5 @@ void _PG_init() {
   KANTHORQ_DEFINE_TEST_POINT();
   kanthorq::define_consumer_settings();
   MarkGUCPrefixReserved("kanthorq");  // after the last one: a setting that is misspelt is refused
-  kanthorq::reserve_wake_memory();
+  kanthorq::reserve_shared_memory();
 }

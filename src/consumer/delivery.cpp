@@ -216,7 +216,7 @@ Delivery deliver_events(const Consumer& consumer, const OpenStream& stream, cons
   run(pull);
   pull.rows.end();
   pull.memory.end();
-  return {pull.place, pull.rows_read, pull.must_be_kept};
+  return {pull.place, pull.writers, pull.rows_read, pull.must_be_kept};
 }
 
 }  // namespace kanthorq

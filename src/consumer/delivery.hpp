@@ -18,6 +18,7 @@ struct Batch {
 
 struct Delivery {
   Place place;            // the consumer's, after the delivery
+  OpenWriters writers;    // those that were open
   std::size_t rows_read;  // rows of the stream
   bool must_be_kept;      // it wrote something, or skipped an event that may be resumed
 };

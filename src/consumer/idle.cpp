@@ -4,6 +4,7 @@
 #include "consumer/task_table.hpp"
 #include "server/indexes.hpp"
 #include "server/rows.hpp"
+#include "server/time.hpp"
 #include "stream/writers.hpp"
 
 namespace kanthorq {
@@ -25,18 +26,27 @@ int64 ordered_limit(const Place& place, const OpenWriters& writers, int64 last) 
                          place.cursor.ceiling);
 }
 
-// Are there positions that a pull would look at? An ordered consumer waits for open writers, but it
-// has to see each new ceiling. From the ceiling follows what a later writer can't have taken, and
-// with an old one publishers that overlap would hold the consumer up for ever.
-bool has_work_in_stream(const Consumer& consumer, const OpenStream& stream, const Place& place) {
+// Nobody is woken when a prepared transaction ends. So a session that waits for one looks again
+// soon.
+int64 next_look(const OpenWriters& writers) {
+  constexpr int64 soon_ms = 25;
+  return writers.has_prepared ? now_ms() + soon_ms : PG_INT64_MAX;
+}
+
+// When a pull may find positions to look at in the stream, as due_at() says it. An ordered consumer
+// waits for open writers, but it has to see each new ceiling. From the ceiling follows what a later
+// writer can't have taken, and with an old one publishers that overlap would hold the consumer up
+// for ever.
+int64 stream_due_at(const Consumer& consumer, const OpenStream& stream, const Place& place) {
   const int64 last = last_position(stream);
-  if (last < place.cursor.ceiling) return true;  // set back: a pull raises an error
+  if (last < place.cursor.ceiling) return at_once;  // set back: a pull raises an error
   const bool has_new = last > place.cursor.position;
-  if (has_new && (!consumer.ordered || last > place.cursor.ceiling)) return true;
-  if (!has_new && place.late_count == 0) return false;
+  if (has_new && (!consumer.ordered || last > place.cursor.ceiling)) return at_once;
+  if (!has_new && place.late_count == 0) return PG_INT64_MAX;
   const OpenWriters writers = open_writers(stream);
-  return has_ended_writer(place, writers) ||
-         (has_new && ordered_limit(place, writers, last) > place.cursor.position);
+  const bool has_work = has_ended_writer(place, writers) ||
+                        (has_new && ordered_limit(place, writers, last) > place.cursor.position);
+  return has_work ? at_once : next_look(writers);
 }
 
 // When the next retry is due, PG_INT64_MAX if there is none.
@@ -53,14 +63,20 @@ int64 next_retry(const Consumer& consumer) {
   return next;
 }
 
+// The next deadline of a lease or the next retry.
+int64 scheduled_at(const Consumer& consumer) {
+  return Min(next_deadline(consumer), next_retry(consumer));
+}
+
 }  // namespace
 
 int64 due_at(const Consumer& consumer, const OpenStream& stream, const Place& place) {
-  return has_work_in_stream(consumer, stream, place) ? at_once : scheduled_at(consumer);
+  const int64 due = stream_due_at(consumer, stream, place);
+  return due == at_once ? due : Min(due, scheduled_at(consumer));
 }
 
-int64 scheduled_at(const Consumer& consumer) {
-  return Min(next_deadline(consumer), next_retry(consumer));
+int64 due_after(const Consumer& consumer, const OpenWriters& writers) {
+  return Min(next_look(writers), scheduled_at(consumer));
 }
 
 }  // namespace kanthorq

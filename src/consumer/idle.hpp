@@ -9,11 +9,12 @@
 namespace kanthorq {
 
 // When a pull that starts at `place` may have something to do, in milliseconds since the epoch: the
-// past if it may have something at once, PG_INT64_MAX if somebody else has to commit first. Takes
-// no lock and writes nothing, so the answer may be out of date in either direction.
+// past if it may have something at once, PG_INT64_MAX if somebody else has to commit first. That is
+// soon while it waits for a prepared transaction, because nobody is woken when that one commits.
+// Takes no lock and writes nothing, so the answer may be out of date in either direction.
 int64 due_at(const Consumer& consumer, const OpenStream& stream, const Place& place);
 
-// The same without the stream: the next deadline of a lease or the next retry.
-int64 scheduled_at(const Consumer& consumer);
+// The same after a pull that read all of the stream while these were writing.
+int64 due_after(const Consumer& consumer, const OpenWriters& writers);
 
 }  // namespace kanthorq

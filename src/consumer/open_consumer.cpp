@@ -86,6 +86,11 @@ Consumer lock_consumer(const Consumer& consumer) {
   return read_again(consumer);
 }
 
+bool has_turn(const Consumer& consumer) {
+  return has_locked_object(own_table_oid(consumer.schema, consumer_registry),
+                           RelationGetRelid(consumer.table), 0, AccessExclusiveLock);
+}
+
 Consumer read_again(const Consumer& consumer) {
   HeapTuple row = find_consumer(consumer.schema, consumer.name);
   if (!row) raise_no_such_consumer(consumer.schema, consumer.name);

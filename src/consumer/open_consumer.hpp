@@ -41,6 +41,9 @@ void require_privilege(const Consumer& consumer);
 // row of the lease protects what they change.
 [[nodiscard]] Consumer lock_consumer(const Consumer& consumer);
 
+// Has this transaction taken the turn already?
+bool has_turn(const Consumer& consumer);
+
 // The consumer with its definition as it is now. Raises 42704 if it was dropped, and 42501 without
 // the privilege.
 [[nodiscard]] Consumer read_again(const Consumer& consumer);

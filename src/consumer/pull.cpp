@@ -8,10 +8,12 @@
 #include "consumer/settings.hpp"
 #include "server/datum.hpp"
 #include "server/fault.hpp"
+#include "server/line.hpp"
 #include "server/scope.hpp"
 #include "server/test_point.hpp"
 #include "server/time.hpp"
 #include "server/waiting.hpp"
+#include "server/wake.hpp"
 #include "stream/open_stream.hpp"
 
 namespace kanthorq {
@@ -110,20 +112,24 @@ class Skipped {
 // What came of a try.
 struct Outcome {
   bool is_done;
-  int64 due;  // if it is not done: when there may be something, unless others commit before
+  bool has_taken;  // events, or it has changed something else
+  int64 due;       // if it is not done: when there may be something, unless others commit before
 };
 
 // Delivers once, unless there is nothing to look for. It is done if the caller must commit what it
 // did. Otherwise nothing was written, and other workers may pull in the meantime. The last try is
-// written, too.
+// written, too. Of the sessions that wait, one at most waits for the turn: when it has it, it looks
+// at all that is there.
 Outcome try_pull(const Consumer& opened, const OpenStream& stream, const PullArguments& arguments,
                  bool is_last, Skipped& skipped, ReturnSetInfo* result) {
   const Place seen = read_place(opened);
   const int64 due = due_at(opened, stream, skipped.place_after(opened, seen));
   const bool must_write_skipped = is_last && skipped.holds(opened, seen);
-  if (due > now_ms() && !must_write_skipped) return {false, due};
+  if (due > now_ms() && !must_write_skipped) return {false, false, due};
 
+  if (!promise_look()) return {false, false, PG_INT64_MAX};
   const Consumer consumer = take_turn(opened, stream);
+  begin_promised_look();
   KANTHORQ_TEST_POINT("pull_locked");
   const Place stored = read_place(consumer);
   const Batch batch = {
@@ -140,9 +146,10 @@ Outcome try_pull(const Consumer& opened, const OpenStream& stream, const PullArg
   const bool is_moved = keep && write_place(consumer, stored, delivery.place);
   KANTHORQ_TEST_POINT("pull_place");
   if (!delivery.must_be_kept && !is_moved) unlock_consumer(consumer);
-  if (!keep) return {false, scheduled_at(consumer)};
+  if (!keep) return {false, false, due_after(consumer, delivery.writers)};
+  if (delivery.must_be_kept) wake_next_at_end(RelationGetRelid(consumer.table));
   CommandCounterIncrement();
-  return {true, 0};
+  return {true, delivery.must_be_kept, 0};
 }
 
 // Where the rows of a batch are kept. The server's own choice would round each up to a power of
@@ -189,11 +196,14 @@ void pull(const Consumer& opened, const OpenStream& stream, const PullArguments&
   MemoryContext memory_of_skipped =
       AllocSetContextCreate(CurrentMemoryContext, "KanthorQ skipped", ALLOCSET_SMALL_SIZES);
   Skipped skipped(memory_of_skipped);
-  Waiting waiting(opened.stream, arguments.started + arguments.wait_ms);
+  Waiting waiting(opened.stream, RelationGetRelid(opened.table),
+                  has_turn(opened) ? Company::alone : Company::line,
+                  arguments.started + arguments.wait_ms);
+  Outcome outcome{};
   for (bool is_first = true;; is_first = false) {
     const bool is_last = waiting.is_over();
     waiting.listen();
-    const Outcome outcome = with_context(memory_of_try, [&] {
+    outcome = with_context(memory_of_try, [&] {
       const Consumer consumer = is_first ? opened : read_again(opened);
       return try_pull(consumer, stream, arguments, is_last, skipped, result);
     });
@@ -201,7 +211,7 @@ void pull(const Consumer& opened, const OpenStream& stream, const PullArguments&
     if (outcome.is_done || is_last) break;
     waiting.sleep(outcome.due);
   }
-  waiting.end();
+  waiting.end(outcome.has_taken);
   MemoryContextDelete(memory_of_skipped);
   MemoryContextDelete(memory_of_try);
 }

@@ -21,12 +21,14 @@ enum : int { consumer, timeout };
 struct Outlook {
   int64 due;  // when the consumer may have something to do, in milliseconds since the epoch
   text* stream;
+  Oid consumer;  // its table
 };
 
 // It is read in a transaction of its own, which the caller commits.
 Outlook read_outlook(Oid schema, std::string_view name) {
   const auto read = [](const Consumer& consumer, const OpenStream& stream) {
-    return Outlook{due_at(consumer, stream, read_place(consumer)), text_of(consumer.stream)};
+    return Outlook{due_at(consumer, stream, read_place(consumer)), text_of(consumer.stream),
+                   RelationGetRelid(consumer.table)};
   };
   PushActiveSnapshot(GetTransactionSnapshot());
   return run_and_close([&] { return with_worker(schema, name, AccessShareLock, ACL_UPDATE, read); },
@@ -84,15 +86,16 @@ KANTHORQ_FUNCTION(kanthorq_wait) {
     return outlook.due <= now_ms();
   };
   if (!is_due()) {
-    Waiting waiting(view_of(outlook.stream), deadline);
-    while (!waiting.is_over()) {
+    Waiting waiting(view_of(outlook.stream), outlook.consumer, Company::line, deadline);
+    bool has_found = false;
+    while (!has_found && !waiting.is_over()) {
       waiting.listen();
-      if (is_due()) break;
+      has_found = is_due();
       // The next transaction has a timeout of its own.
-      waiting.sleep(Min(outlook.due,
-                        now_ms() + wait_before_timeout(transaction_timeout, Waiting::longest_ms)));
+      if (!has_found)
+        waiting.sleep(outlook.due, wait_before_timeout(transaction_timeout, PG_INT64_MAX));
     }
-    waiting.end();
+    waiting.end(has_found);
   }
   SPI_finish();
   MemoryContextSwitchTo(caller);

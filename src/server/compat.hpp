@@ -169,6 +169,15 @@ inline void* named_memory(const char* name, std::size_t size, void (*initialize)
 #endif
 }
 
+// 17: the question gained an argument.
+inline bool holds_lock(const LOCKTAG& tag, LOCKMODE mode) {
+#if PG_VERSION_NUM >= 170000
+  return LockHeldByMe(&tag, mode, false);
+#else
+  return LockHeldByMe(&tag, mode);
+#endif
+}
+
 // 17: transactions have a timeout. Before, no timeout is theirs.
 inline constexpr int no_timeout = -1;
 #if PG_VERSION_NUM >= 170000

@@ -38,4 +38,10 @@ void unlock_object(Oid table, Oid object, uint16 part, LOCKMODE mode) {
   as_transaction([&] { UnlockDatabaseObject(table, object, part, mode); });
 }
 
+bool has_locked_object(Oid table, Oid object, uint16 part, LOCKMODE mode) {
+  LOCKTAG tag;
+  SET_LOCKTAG_OBJECT(tag, MyDatabaseId, table, object, part);
+  return holds_lock(tag, mode);
+}
+
 }  // namespace kanthorq

@@ -26,4 +26,7 @@ void lock_object(Oid table, Oid object, uint16 part, LOCKMODE mode);
 // Gives back what lock_object() took in the same subtransaction.
 void unlock_object(Oid table, Oid object, uint16 part, LOCKMODE mode);
 
+// Has this transaction locked it in this very mode?
+bool has_locked_object(Oid table, Oid object, uint16 part, LOCKMODE mode);
+
 }  // namespace kanthorq

@@ -1,5 +1,6 @@
 #include "server/waiting.hpp"
 
+#include "server/line.hpp"
 #include "server/time.hpp"
 #include "server/wake.hpp"
 
@@ -33,47 +34,76 @@ int64 wait_before_timeout(int timeout, int64 wait_ms) {
   return Max(Min(wait_ms, left_ms), 0);
 }
 
-Waiting::Waiting(std::string_view stream, int64 deadline) : deadline_(deadline) {
-  if (!is_over()) variable_ = wake_variable(stream);
+Waiting::Waiting(std::string_view stream, Oid consumer, Company company, int64 deadline)
+    : deadline_(deadline) {
+  if (is_over() || !shared_memory()) return;
+  follow_transactions();
+  in_line_ = company == Company::line && enter_line(stream, consumer);
+  if (!in_line_) alone_ = &shared_memory()->buckets[bucket_of(stream)].alone;
 }
 
 bool Waiting::is_over() const { return steady_ms() >= deadline_; }
 
 void Waiting::listen() {
-  if (variable_) ConditionVariablePrepareToSleep(variable_);
+  if (in_line_)
+    woken_ = begin_look() == Caller::commit && has_slept_;
+  else if (alone_)
+    ConditionVariablePrepareToSleep(alone_);
 }
 
-void Waiting::sleep(int64 due) {
+void Waiting::sleep(int64 due, int64 at_most_ms) {
   constexpr int64 longest_step_ms = 100;
   require_client();
   CHECK_FOR_INTERRUPTS();
-  const int64 left = Min(Min(deadline_ - steady_ms(), due - now_ms()), longest_ms);
+  const int64 now = steady_ms();
+  const int64 most = Min(deadline_ - now, at_most_ms);
+  const int64 left = Min(Min(most, due - now_ms()), longest_ms);
   if (left <= 0) return;
-  if (!variable_) {
+  if (in_line_) {
+    sleep_in_line(left, now + most);
+  } else if (alone_) {
+    sleep_alone(left);
+  } else {
     nap(Min(step_ms_, left));
     step_ms_ = Min(2 * step_ms_, longest_step_ms);
-  } else if (woken_) {
-    woken_ = false;
-    pause();
-  } else {
-    // The server's function waits for the latch before it sees that it was signalled. If the look
-    // waited for a lock, that may have reset the latch.
-    SetLatch(MyLatch);
-    woken_ = !ConditionVariableTimedSleep(variable_, left, wait_event());
+  }
+  has_slept_ = true;
+}
+
+void Waiting::sleep_in_line(int64 ms, int64 until) {
+  const int64 pause_ms = woken_ ? begin_pause(longest_pause_ms) : 0;
+  if (pause_ms > 0) return pause(pause_ms);
+  while (!sleep_until_called(ms)) {
+    ms = Min(until_look_is_missed(), until - steady_ms());
+    if (ms <= 0) return;
+    require_client();
+    CHECK_FOR_INTERRUPTS();
   }
 }
 
-void Waiting::end() {
-  if (variable_) ConditionVariableCancelSleep();
+// The server's function waits for the latch before it sees that it was signalled. If the look
+// waited for a lock, that may have reset the latch.
+void Waiting::sleep_alone(int64 ms) {
+  if (woken_) {
+    woken_ = false;
+    ConditionVariableCancelSleep();
+    pause(pause_ms_);
+    pause_ms_ = Min(2 * pause_ms_, longest_pause_ms);
+    return;
+  }
+  SetLatch(MyLatch);
+  woken_ = !ConditionVariableTimedSleep(alone_, ms, wait_event());
 }
 
-void Waiting::pause() {
-  constexpr int64 longest_pause_ms = 32;
-  ConditionVariableCancelSleep();
-  // A signal that was sent before the cancel must not cut the pause short.
-  const int64 until = Min(steady_ms() + pause_ms_, deadline_);
+void Waiting::end(bool has_found) {
+  if (in_line_) leave_line(!has_found);
+  if (alone_) ConditionVariableCancelSleep();
+}
+
+// A signal that was sent before the pause must not cut it short.
+void Waiting::pause(int64 ms) const {
+  const int64 until = Min(steady_ms() + ms, deadline_);
   for (int64 now = steady_ms(); now < until; now = steady_ms()) nap(until - now);
-  pause_ms_ = Min(2 * pause_ms_, longest_pause_ms);
 }
 
 void Waiting::nap(int64 ms) {

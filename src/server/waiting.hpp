@@ -6,6 +6,7 @@
 #pragma once
 
 #include "server/pg.hpp"
+#include "server/shared.hpp"
 
 namespace kanthorq {
 
@@ -20,13 +21,20 @@ void require_client_since(int64 started);
 // time to use what the wait brought.
 int64 wait_before_timeout(int timeout, int64 wait_ms);
 
+// Whom a session waits with.
+enum class Company {
+  line,  // with others that want the same: one of them looks when there is something (line.hpp)
+  alone  // it holds what the others would have to wait for, and so must look itself
+};
+
 // Sleeps between looks at the stream, up to a deadline (steady_ms()). It obeys cancel, timeouts and
-// shutdown, and checks before each sleep that the client is still connected. With shared memory
-// (wake.hpp) a sleep ends when a commit publishes to the stream, and after a second at the latest.
-// Without it, sleeps grow from 5 to 100 ms.
+// shutdown, and checks at least once a second that the client is still connected. With shared
+// memory (shared.hpp) a sleep ends when a commit publishes to the stream and it is this session's
+// turn to look. Somebody looks each second. Without shared memory, sleeps grow from 5 to 100 ms.
 class Waiting {
  public:
-  Waiting(std::string_view stream, int64 deadline);
+  // `consumer` is the oid of the consumer's table.
+  Waiting(std::string_view stream, Oid consumer, Company company, int64 deadline);
 
   bool is_over() const;
 
@@ -34,26 +42,35 @@ class Waiting {
   void listen();
 
   // Call after a look that found nothing. Sleeps until there may be something, until `due` at the
-  // latest (in milliseconds of the wall clock), and for at most `longest_ms`.
-  void sleep(int64 due);
+  // latest (in milliseconds of the wall clock), and for at most `at_most_ms`. Somebody of the line
+  // looks every `longest_ms`.
+  void sleep(int64 due, int64 at_most_ms = PG_INT64_MAX);
   static constexpr int64 longest_ms = 1000;
 
-  // Call at the end. After an error the server does the same.
-  void end();
+  // Call at the end, after an error the transaction's end does it. `has_found`: the look has found
+  // something to take, and whoever takes it calls the next (wake.hpp).
+  void end(bool has_found);
 
  private:
-  // A pause after a wake-up that brought nothing. It grows, so that a worker whose filter skips
+  void sleep_in_line(int64 ms, int64 until);
+  void sleep_alone(int64 ms);
+
+  // A pause after a wake-up that brought nothing. Pauses grow, so that a worker whose filter skips
   // all of a busy stream does not run for each of its commits.
-  void pause();
+  void pause(int64 ms) const;
 
   // Sleeps without listening. An early return does no harm.
   static void nap(int64 ms);
 
-  ConditionVariable* variable_ = nullptr;
+  static constexpr int64 longest_pause_ms = 32;
+
+  bool in_line_ = false;
+  ConditionVariable* alone_ = nullptr;
   int64 deadline_;
   int64 step_ms_ = 5;
   int64 pause_ms_ = 1;
-  bool woken_ = false;
+  bool has_slept_ = false;
+  bool woken_ = false;  // by a commit, since the last look
 };
 
 }  // namespace kanthorq

@@ -1,116 +1,109 @@
-// The shared memory is a fixed set of buckets, each a condition variable. Two streams whose hashes
-// share a bucket wake each other's waiters. That costs them a look and does no harm. Nothing
-// depends on being woken: a waiter looks again every second (waiting.hpp), because a COMMIT
-// PREPARED runs no callback of ours.
+// Nothing depends on being woken: somebody of each line looks again every second (line.hpp),
+// because a COMMIT PREPARED runs no callback of ours.
 //
 // A commit wakes in its transaction callback. By then it is visible to everybody and no longer in
 // the list of running transactions, so a pull does not count it among the writers. It still holds
-// its locks. If nobody waits, it costs one spinlock a stream.
+// its locks. If nobody waits, it costs a spinlock and a cache line for each stream.
 
 #include "server/wake.hpp"
 
-#include "core/name.hpp"
+#include "server/line.hpp"
+#include "server/shared.hpp"
 #include "server/test_point.hpp"
 
 namespace kanthorq {
 
 namespace {
 
-constexpr std::size_t buckets = 1024;
-
-struct Wakes {
-  ConditionVariableMinimallyPadded buckets[kanthorq::buckets];
-};
-
-// The name changes with the layout: after an upgrade the old library may still be in memory.
-constexpr const char* memory_name = "KanthorQ wakes 1";
-
-Wakes* wakes;  // null until this process has attached it
-
-shmem_request_hook_type previous_request_hook;
-shmem_startup_hook_type previous_startup_hook;
-
-void initialize(void* memory) {
-  for (auto& bucket : static_cast<Wakes*>(memory)->buckets) ConditionVariableInit(&bucket.cv);
-}
-
-void request_memory() {
-  if (previous_request_hook) previous_request_hook();
-  RequestAddinShmemSpace(sizeof(Wakes));
-}
-
-void attach_preloaded() {
-  if (previous_startup_hook) previous_startup_hook();
-  LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-  bool found = false;
-  void* memory = ShmemInitStruct(memory_name, sizeof(Wakes), &found);
-  if (!found) initialize(memory);
-  wakes = static_cast<Wakes*>(memory);
-  LWLockRelease(AddinShmemInitLock);
-}
-
-// False if there is no shared memory.
-bool attach() {
-  if (!wakes) wakes = static_cast<Wakes*>(named_memory(memory_name, sizeof(Wakes), initialize));
-  return wakes != nullptr;
-}
-
-std::size_t bucket_of(std::string_view stream) {
-  return (stable_hash(stream) ^ hash_bytes_uint32(MyDatabaseId)) % buckets;
-}
-
-// The buckets that the commit of this transaction wakes, a bit for each.
-struct BucketsToWake {
+// Numbers below `size`, a bit for each.
+template <std::size_t size>
+struct Numbers {
   bool any;
-  std::uint64_t bits[buckets / 64];
-};
-BucketsToWake to_wake;
+  std::uint64_t bits[size / 64];
 
+  void add(std::size_t number) {
+    any = true;
+    bits[number / 64] |= std::uint64_t{1} << (number % 64);
+  }
+};
+
+// Runs `body(number)` for each of the 64 numbers from `first` on whose bit is set.
+template <typename Body>
+void for_bits(std::uint64_t bits, std::size_t first, Body body) {
+  for (; bits != 0; bits &= bits - 1)
+    body(first + static_cast<std::size_t>(std::countr_zero(bits)));
+}
+
+template <std::size_t size, typename Body>
+void for_numbers(const Numbers<size>& numbers, Body body) {
+  for (std::size_t i = 0; numbers.any && i < lengthof(numbers.bits); i++)
+    for_bits(numbers.bits[i], 64 * i, body);
+}
+
+Numbers<bucket_count> to_wake;  // at the commit of this transaction
+Numbers<line_count> to_call;    // at its end
+
+void wake_bucket(std::size_t number) {
+  Bucket& bucket = shared_memory()->buckets[number];
+  ConditionVariableBroadcast(&bucket.alone);
+  for (std::size_t i = 0; i < lengthof(bucket.has_line); i++)
+    for_bits(pg_atomic_read_u64(&bucket.has_line[i]), 64 * i,
+             [](std::size_t line) { call_one(shared_memory()->lines[line], Caller::commit); });
+}
+
+// The barrier: what is read of the shared memory is read after the commit became visible. Whoever
+// is not found there looks later, and sees it.
 void wake_buckets() {
   KANTHORQ_TEST_POINT("commit_done");
-  for (std::size_t word = 0; word < lengthof(to_wake.bits); word++)
-    for (std::uint64_t bits = to_wake.bits[word]; bits != 0; bits &= bits - 1) {
-      const std::size_t bit = static_cast<std::size_t>(std::countr_zero(bits));
-      ConditionVariableBroadcast(&wakes->buckets[64 * word + bit].cv);
-    }
+  pg_memory_barrier();
+  for_numbers(to_wake, wake_bucket);
   KANTHORQ_TEST_POINT("commit_woken");
+}
+
+void call_lines() {
+  for_numbers(to_call,
+              [](std::size_t line) { call_one(shared_memory()->lines[line], Caller::session); });
 }
 
 void at_end_of_transaction(XactEvent event, void*) {
   const bool ended =
       event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE;
-  if (!ended || !to_wake.any) return;
-  if (event == XACT_EVENT_COMMIT) wake_buckets();
+  if (!ended) return;
+  if (event == XACT_EVENT_ABORT) leave_line(true);
+  if (event == XACT_EVENT_COMMIT && to_wake.any) wake_buckets();
+  if (to_call.any) call_lines();
   to_wake = {};
+  to_call = {};
 }
+
+// If it took events, others can have them again.
+void at_end_of_subtransaction(SubXactEvent event, SubTransactionId, SubTransactionId, void*) {
+  if (event != SUBXACT_EVENT_ABORT_SUB) return;
+  leave_line(true);
+  call_lines();
+}
+
+}  // namespace
 
 void follow_transactions() {
   static bool is_following;
   if (is_following) return;
   RegisterXactCallback(at_end_of_transaction, nullptr);
+  RegisterSubXactCallback(at_end_of_subtransaction, nullptr);
   is_following = true;
 }
 
-}  // namespace
-
-void reserve_wake_memory() {
-  if (!process_shared_preload_libraries_in_progress) return;
-  previous_request_hook = shmem_request_hook;
-  shmem_request_hook = request_memory;
-  previous_startup_hook = shmem_startup_hook;
-  shmem_startup_hook = attach_preloaded;
-}
-
 void wake_at_commit(std::string_view stream) {
-  if (!attach()) return;
+  if (!shared_memory()) return;
   follow_transactions();
-  const std::size_t bucket = bucket_of(stream);
-  to_wake.any = true;
-  to_wake.bits[bucket / 64] |= std::uint64_t{1} << (bucket % 64);
+  to_wake.add(bucket_of(stream));
 }
 
-ConditionVariable* wake_variable(std::string_view stream) {
-  return attach() ? &wakes->buckets[bucket_of(stream)].cv : nullptr;
+void wake_next_at_end(Oid consumer) {
+  const int line = find_line(consumer);
+  if (line < 0) return;
+  follow_transactions();
+  to_call.add(static_cast<std::size_t>(line));
 }
 
 }  // namespace kanthorq

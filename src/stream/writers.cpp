@@ -31,12 +31,15 @@ void add(OpenWriters& writers, TransactionId xid) {
 void add_holder(OpenWriters& writers, const VirtualTransactionId& holder) {
   if (VirtualTransactionIdIsRecoveredPreparedXact(holder)) {
     add(writers, holder.localTransactionId);  // since a restart this is the transaction's id
+    writers.has_prepared = true;
     return;
   }
   const TransactionId running = running_transaction_of(holder);
   if (is_running(holder)) add(writers, running);
   bool more = false;
-  add(writers, TwoPhaseGetXidByVirtualXID(holder, &more));
+  const TransactionId prepared = TwoPhaseGetXidByVirtualXID(holder, &more);
+  add(writers, prepared);
+  writers.has_prepared = writers.has_prepared || TransactionIdIsValid(prepared);
 }
 
 }  // namespace
@@ -51,7 +54,7 @@ OpenWriters open_writers(const OpenStream& stream) {
   SET_LOCKTAG_RELATION(tag, MyDatabaseId, RelationGetRelid(stream.table));
   int holders = 0;
   VirtualTransactionId* holder = GetLockConflicts(&tag, ShareLock, &holders);
-  OpenWriters writers{palloc_array_of<std::uint64_t>(2 * holders + 1), 0};
+  OpenWriters writers{palloc_array_of<std::uint64_t>(2 * holders + 1), 0, false};
   for (int i = 0; i < holders; i++) add_holder(writers, holder[i]);
   // The list does not have the caller itself.
   if (CheckRelationLockedByMe(stream.table, RowExclusiveLock, true))

@@ -9,6 +9,7 @@ namespace kanthorq {
 struct OpenWriters {
   std::uint64_t* txids;
   std::size_t count;
+  bool has_prepared;  // one of them is a prepared transaction, whose end wakes nobody
 };
 
 // Makes the current transaction a writer of the stream with this table, before its first position.

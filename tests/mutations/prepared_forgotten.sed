@@ -1,5 +1,4 @@
 # Prepared transactions are not looked for.
 # file: src/stream/writers.cpp
 # red: isolation
-/^  add\(writers, TwoPhaseGetXidByVirtualXID\(holder, &more\)\);$/d
-/^  bool more = false;$/d
+/^  add\(writers, prepared\);$/d
