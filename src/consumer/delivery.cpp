@@ -210,6 +210,7 @@ Delivery deliver_events(const Consumer& consumer, const OpenStream& stream, cons
       .again = {palloc_array_of<int64>(batch.size), 0},
       .rows_read = 0,
       .bytes = 0,
+      .bytes_with_next = 0,
       .is_closed = false,
       .must_be_kept = false,
   };

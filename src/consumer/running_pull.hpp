@@ -33,9 +33,10 @@ struct RunningPull {
   Positions fresh;  // delivered for the first time, in the order of delivery
   Positions again;  // the others
   std::size_t rows_read;
-  Size bytes;         // of the events in the batch
-  bool is_closed;     // an event did not fit, so the batch gets no other one
-  bool must_be_kept;  // it changed rows, or skipped an event that may be resumed
+  Size bytes;            // of the events in the batch
+  Size bytes_with_next;  // and of the one for which has_room_for() was asked last
+  bool is_closed;        // an event did not fit, so the batch gets no other one
+  bool must_be_kept;     // it changed rows, or skipped an event that may be resumed
 
   std::size_t delivered() const { return fresh.count + again.count; }
   bool is_full() const { return is_closed || delivered() >= batch.size; }
@@ -45,23 +46,24 @@ struct RunningPull {
   // doesn't, the batch is closed: a smaller event after it must not overtake it.
   bool has_room_for(const StreamRow& row) {
     if (is_full()) return false;
-    const bool fits = delivered() == 0 || bytes + row.content_bytes() <= batch.max_bytes;
+    bytes_with_next = bytes + row.content_bytes();
+    const bool fits = delivered() == 0 || bytes_with_next <= batch.max_bytes;
     is_closed = !fits;
     return fits;
   }
 };
 
-// Puts an event into the batch for the first time.
+// Puts an event for which has_room_for() has said yes into the batch, for the first time.
 inline void deliver_fresh(RunningPull& pull, const StreamRow& row) {
   pull.rows.add(pull.lease, 1, row);
-  pull.bytes += row.content_bytes();
+  pull.bytes = pull.bytes_with_next;
   pull.fresh.values[pull.fresh.count++] = row.position();
 }
 
-// Puts an event that has a task row into the batch, as attempt number `attempt`.
+// The same for an event that has a task row, as attempt number `attempt`.
 inline void deliver_again(RunningPull& pull, const StreamRow& row, int attempt) {
   pull.rows.add(pull.lease, attempt, row);
-  pull.bytes += row.content_bytes();
+  pull.bytes = pull.bytes_with_next;
   pull.again.values[pull.again.count++] = row.position();
 }
 
