@@ -99,12 +99,14 @@ def page_faults(bench):
         unnest = memory_of(
             server, way, calls, "INSERT INTO kanthorq_stream_called (subject, body, metadata) "
             f"SELECT * FROM unnest({typed})")
-        for i, (key, what) in enumerate((("faults", "page faults"), ("memory_calls", SYSTEM_CALLS))):
+        # A few buffers are met for the first time all the same.
+        for i, (key, what, goal) in enumerate((("faults", "page faults", 0.2),
+                                               ("memory_calls", SYSTEM_CALLS, 0.1))):
             if many[i] is not None:
                 found.append(Amount(
                     f"{key}.{way}", f"{what} of a call of `kanthorq_publish_many` of 100, {words}, "
                     "after the first ten", [many[i]],
-                    f"{unnest[i]:.2f} by `INSERT ... SELECT unnest(...)`", 0.1, unit="a call"))
+                    f"{unnest[i]:.2f} by `INSERT ... SELECT unnest(...)`", goal, unit="a call"))
     server.drop_stream("called")
     return found
 
