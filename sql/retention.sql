@@ -61,3 +61,36 @@ SELECT state, attempt_count, attempted_error[1] ->> 'error' AS error FROM kantho
 SELECT kanthorq_task_state('retention', '00000000000000000000000001');
 
 SELECT kanthorq_stream_drop('retention', 'retention');
+
+-- More events than a trim looks at before it finds out which positions are to be removed. The last one has
+-- the least id.
+SELECT name FROM kanthorq_stream_create('retention');
+SELECT name FROM kanthorq_consumer_create('retention', 'retention');
+INSERT INTO kanthorq_stream_retention (id, subject, body)
+SELECT lpad(CASE n WHEN 1501 THEN '5' ELSE n::text || '000' END, 26, '0'), 'event', '' FROM generate_series(1, 1501) AS n;
+CREATE FUNCTION pg_temp.trim_before(least_kept text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    RETURN kanthorq_stream_trim('retention', lpad(least_kept, 26, '0'), 'retention');
+EXCEPTION WHEN object_not_in_prerequisite_state THEN
+    RETURN SQLERRM;
+END $$;
+-- Still to come, far after the cursor.
+SELECT pg_temp.trim_before('5'), pg_temp.trim_before('6'), pg_temp.trim_before('1501000');
+-- Cancelled, it is finished.
+BEGIN;
+SELECT cardinality(kanthorq_cancel('retention', ARRAY[lpad('5', 26, '0')]));
+SELECT pg_temp.trim_before('6');
+ROLLBACK;
+-- Leased, after many others.
+SELECT count(*), max(lease) AS lease FROM kanthorq_pull('retention', 1501) \gset
+SELECT pg_temp.trim_before('5'), pg_temp.trim_before('6'), pg_temp.trim_before('1501000');
+SELECT kanthorq_ack('retention', :lease, ARRAY[lpad('5', 26, '0')]);
+-- Without the index on the ids nothing is known of the positions, and the answer is the same.
+BEGIN;
+ALTER TABLE kanthorq_stream_retention DROP CONSTRAINT kanthorq_stream_retention__pkey;
+SELECT pg_temp.trim_before('1501000'), pg_temp.trim_before('6');
+ROLLBACK;
+SELECT pg_temp.trim_before('1501000'), pg_temp.trim_before('6');
+SELECT kanthorq_ack('retention', :lease);
+SELECT pg_temp.trim_before('1501000');
+SELECT kanthorq_stream_drop('retention', 'retention');

@@ -84,7 +84,6 @@ class LowestPositionSearch {
  private:
   void read(const IdRange& ids) {
     for_ids(stream_, &stored_, ids.lower, ids.upper, [&](const StreamRow& row) {
-      CHECK_FOR_INTERRUPTS();
       const int64 position = row.position();
       if ((lowest_ == 0 || position < lowest_) &&
           check_event_id(row.id()).milliseconds >= since_.from)
@@ -117,7 +116,6 @@ class LowestPositionSearch {
   const char* next_prefix(const char* from) {
     const char* prefix = nullptr;
     for_ids(stream_, &stored_, from, nullptr, [&](const StreamRow& row) {
-      CHECK_FOR_INTERRUPTS();
       // The table's owner may have removed the check on ids. An invalid id could make this endless.
       if (is_event_id(row.id()) && !event_id_prefix(row.id()).empty())
         prefix = cstring_of(event_id_prefix(row.id()));

@@ -125,31 +125,29 @@ bool open_listed(Oid schema, std::string_view name, std::string_view consumer_na
   return true;
 }
 
-// Raises 55000 if the consumer has not finished all events that `snapshot` sees before this id.
+// Raises 55000 if the consumer has not finished all of these events.
 //
 // The lock on a consumer's table allows pulls, and keeps a seek from making events of its past
 // unfinished again. It may have to wait, for a drop of the consumer, say.
-void require_finished_by(const Consumer& consumer, const OpenStream& stream, Snapshot snapshot,
-                         std::string_view before_id) {
+void require_finished_by(const Consumer& consumer, Removal& removal) {
   require_task_table(consumer.table);
-  require_consumable(stream);
-  if (!has_unfinished(consumer, stream, snapshot, before_id)) return;
+  require_consumable(removal.stream);
+  if (!has_unfinished(consumer, removal)) return;
   ereport(
       ERROR,
       (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
        errmsg("consumer \"%s\" has not finished all of these events", cstring_of(consumer.name)),
        errdetail("It is still to get some event before \"%s\", has one in a lease, or will "
                  "try one again.",
-                 clipped(before_id)),
+                 clipped(removal.before_id)),
        errhint("Wait for it, name an earlier id, or force the removal.")));
 }
 
-void require_finished(Oid schema, const OpenStream& stream, std::string_view name,
-                      Snapshot snapshot, std::string_view before_id) {
+void require_finished(Oid schema, std::string_view name, Removal removal) {
   for_consumers_of(schema, name, [&](std::string_view consumer_name) {
     Consumer consumer;
     if (!open_listed(schema, name, consumer_name, consumer)) return;
-    require_finished_by(consumer, stream, snapshot, before_id);
+    require_finished_by(consumer, removal);
     relation_close(consumer.table, NoLock);
   });
 }
@@ -214,7 +212,8 @@ KANTHORQ_FUNCTION(kanthorq_stream_trim) {
     // What is checked is what is removed: an event that comes later, with an id of long ago, stays.
     return with_newest_snapshot([&](Snapshot newest) {
       if (!PG_GETARG_BOOL(argument::force))
-        require_finished(schema, stream, name, newest, before_id);
+        require_finished(schema, name,
+                         {.stream = stream, .snapshot = newest, .before_id = before_id});
       return remove_where(stream.table, newest, "OPERATOR(pg_catalog.<) $1", TEXTOID,
                           PG_GETARG_DATUM(argument::before_id));
     });

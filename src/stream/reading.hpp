@@ -40,31 +40,49 @@ struct StreamRow {
   std::string_view subject() const { return view_of(DatumGetTextPP(value(subject_column))); }
 };
 
+// As many entries of an index as there are.
+inline constexpr std::size_t all_entries = SIZE_MAX;
+
 // For the functions below: the rows that the keys find by this index, in its order or against it.
+// It looks at `most` entries of the index at most. An entry counts even if the snapshot does not
+// see its row: there is one for each row that is not committed, and for each removed one until a
+// VACUUM. Returns false if there were more. Checks for interrupts.
 template <typename Body>
-void for_indexed_rows(const OpenStream& stream, Oid index, Snapshot snapshot,
+bool for_indexed_rows(const OpenStream& stream, Oid index, Snapshot snapshot,
                       const ScanKeyData* keys, int count, Body body,
-                      ScanDirection direction = ForwardScanDirection) {
+                      ScanDirection direction = ForwardScanDirection,
+                      std::size_t most = all_entries) {
   Relation opened = index_open(index, AccessShareLock);
   TupleTableSlot* slot = table_slot_create(stream.table, nullptr);
   IndexScanDesc scan = begin_index_scan(stream.table, opened, snapshot, count);
   rescan(scan, keys, count);
-  while (index_getnext_slot(scan, direction, slot))
-    if (!body(StreamRow{slot})) break;
+  bool is_complete = true;
+  for (std::size_t looked_at = 0;;) {
+    if (!scan->xs_heap_continue) {  // else the entry may have another row
+      if (!index_getnext_tid(scan, direction)) break;
+      is_complete = looked_at++ < most;
+      if (!is_complete) break;
+    }
+    if (index_fetch_heap(scan, slot) && !body(StreamRow{slot})) break;
+    CHECK_FOR_INTERRUPTS();
+  }
   index_endscan(scan);
   ExecDropSingleTupleTableSlot(slot);
   index_close(opened, AccessShareLock);
+  return is_complete;
 }
 
-// Runs `body(row)` for the rows with after < position <= upto until it returns false.
+// Runs `body(row)` for the rows with after < position <= upto until it returns false. Looks at
+// `most` positions at most, and returns false if there were more.
 template <typename Body>
-void for_positions(const OpenStream& stream, Snapshot snapshot, int64 after, int64 upto,
-                   Body body) {
-  if (after >= upto) return;
+bool for_positions(const OpenStream& stream, Snapshot snapshot, int64 after, int64 upto, Body body,
+                   std::size_t most = all_entries) {
+  if (after >= upto) return true;
   ScanKeyData keys[2] = {
       compares_bigint(position_column, BTGreaterStrategyNumber, F_INT8GT, after),
       compares_bigint(position_column, BTLessEqualStrategyNumber, F_INT8LE, upto)};
-  for_indexed_rows(stream, stream.position_index, snapshot, keys, 2, body);
+  return for_indexed_rows(stream, stream.position_index, snapshot, keys, 2, body,
+                          ForwardScanDirection, most);
 }
 
 // For the functions below: runs `scan(take)`, which calls `take(row)` for one row, or not at all.
