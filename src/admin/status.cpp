@@ -45,16 +45,22 @@ bool has_contents(const OpenStream& stream) {
   return !RecoveryInProgress() || RelationIsPermanent(stream.table);
 }
 
+// How many entries of an index are looked at for a row that can be seen. Beyond that a value is
+// unknown: a publisher may have any number of events that are not committed, and looking past them
+// takes as long each time.
+constexpr std::size_t most_looked_at = 1000;
+
 NullableDatum bigint(int64 value) { return {Int64GetDatum(value), false}; }
 
-// The greatest id; null if there is none, or if the owner wrote something else there.
+// The greatest id; null if there is none, if it is unknown, or if the owner wrote something else
+// there.
 NullableDatum newest_id(const OpenStream& stream) {
   const auto id_in = [](const StreamRow& row) {
     return is_event_id(row.id()) ? NullableDatum{text_datum(row.id()), false}
                                  : NullableDatum{0, true};
   };
   return with_newest_snapshot([&](Snapshot newest) {
-    return with_greatest_id(stream, newest, id_in).value_or(NullableDatum{0, true});
+    return with_greatest_id(stream, newest, most_looked_at, id_in).value_or(NullableDatum{0, true});
   });
 }
 
@@ -158,15 +164,17 @@ NullableDatum age_of(const StreamRow& row) {
   return {IntervalPGetDatum(age), false};
 }
 
-// The age of the first event after the cursor; null if there is none, or if it must not be shown.
+// The age of the first event after the cursor; null if there is none, if it is unknown, or if it
+// must not be shown.
 NullableDatum lag_time(const OpenStream& stream, int64 cursor, int64 last) {
   NullableDatum age{0, true};
   if (!may_see_events(stream.table)) return age;
   with_newest_snapshot([&](Snapshot newest) {
-    for_positions(stream, newest, cursor, last, [&](const StreamRow& row) {
+    const auto take_first = [&](const StreamRow& row) {
       age = age_of(row);
       return false;
-    });
+    };
+    for_positions(stream, newest, cursor, last, take_first, most_looked_at);
   });
   return age;
 }

@@ -147,9 +147,9 @@ void for_ids(const OpenStream& stream, Snapshot snapshot, const char* lower, con
 }
 
 // As with_position(), for the row with the greatest id. There is none if the index on the ids is
-// gone.
+// gone, or if none of its last `most` entries has a row that the snapshot sees.
 template <typename Body>
-auto with_greatest_id(const OpenStream& stream, Snapshot snapshot, Body body) {
+auto with_greatest_id(const OpenStream& stream, Snapshot snapshot, std::size_t most, Body body) {
   const auto scan = [&](auto take) {
     const Oid index = find_index_on(stream.table, id_column);
     if (!OidIsValid(index)) return;
@@ -157,7 +157,7 @@ auto with_greatest_id(const OpenStream& stream, Snapshot snapshot, Body body) {
       take(row);
       return false;
     };
-    for_indexed_rows(stream, index, snapshot, nullptr, 0, take_first, BackwardScanDirection);
+    for_indexed_rows(stream, index, snapshot, nullptr, 0, take_first, BackwardScanDirection, most);
   };
   return take_one_row(scan, body);
 }

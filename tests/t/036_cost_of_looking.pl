@@ -67,6 +67,34 @@ is(ask($session, trim(51, 'false')), "50\n", 'what comes before it is');
 $node->safe_psql('postgres', $pull_all);
 is(ask($session, trim(19_121, 'false')), "19051\n", 'and it is trimmed after it was delivered');
 
+# The views, while one publisher has 20,000 events that are not committed.
+$node->safe_psql('postgres', qq{
+    SELECT kanthorq_stream_create('viewed');
+    SELECT kanthorq_consumer_create('viewer', 'viewed');
+    @{[publish_rows('viewed', 1)]};});
+my $stream_row = q{SELECT * FROM kanthorq_streams WHERE name = 'viewed'};
+my $consumer_row = q{SELECT * FROM kanthorq_consumers WHERE name = 'viewer'};
+my $newest = q{SELECT (SELECT newest_id = max(id) FROM kanthorq_stream_viewed) FROM kanthorq_streams WHERE name = 'viewed'};
+my $lag_time = q{SELECT lag > 0, lag_time >= interval '0' FROM kanthorq_consumers WHERE name = 'viewer'};
+my %control = (stream => buffers($stream_row), consumer => buffers($consumer_row));
+$node->safe_psql('postgres', "BEGIN; @{[publish_rows('viewed', 500)]}; PREPARE TRANSACTION 'few'");
+is(ask($session, $newest), "t\n", 'the newest id is found among 500 that are not committed');
+$node->safe_psql('postgres', q{ROLLBACK PREPARED 'few'});
+$node->safe_psql('postgres', q{SELECT count(*) FROM kanthorq_pull('viewer')});
+$node->safe_psql('postgres', "BEGIN; @{[publish_rows('viewed', 20_000)]}; PREPARE TRANSACTION 'many'");
+$node->safe_psql('postgres', publish_rows('viewed', 1));
+# An event of long ago, so that the greatest ids are those that are not committed.
+$node->safe_psql('postgres', q{
+    SELECT kanthorq_event_remove('viewed', array_agg(id)) FROM kanthorq_stream_viewed;
+    SELECT kanthorq_publish('viewed', 'event', '', id => '01ARZ3NDEKTSV4RRFFQ69G5FA1')});
+looks_at_most('a stream in the view', 100 + $control{stream}, $stream_row);
+looks_at_most('a consumer in the view', 100 + $control{consumer}, $consumer_row);
+is(ask($session, $newest), "\n", 'the newest id is unknown then');
+is(ask($session, $lag_time), "t|\n", 'and so is the age of the first event after the cursor');
+$node->safe_psql('postgres', q{ROLLBACK PREPARED 'many'; VACUUM kanthorq_stream_viewed});
+is(ask($session, $newest), "t\n", 'it is known again when the publisher has ended');
+is(ask($session, $lag_time), "t|t\n", 'and so is the age');
+
 close_session($session);
 $node->stop;
 done_testing();
