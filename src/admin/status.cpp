@@ -130,7 +130,7 @@ TaskCounts count_tasks(Relation table) {
   TaskCounts counts;
   const RowMemory memory;
   for_rows(table, index_on(table, task_position_column), nullptr, 0, [&](HeapTuple row) {
-    const TaskState state = memory.during([&] { return read_task(table, row).task.state; });
+    const TaskState state = memory.during([&] { return read_state(table, row); });
     if (is_due_state(state)) counts.retryable++;
     if (state == TaskState::discarded) counts.discarded++;
     if (state == TaskState::cancelled) counts.cancelled++;

@@ -106,24 +106,29 @@ Task first_attempt(const StreamRow& row, int64 lease) {
   return task;
 }
 
+// Whoever may write into the table may have written something else. It is taken for a task that is
+// to be tried again, which stops nobody.
+TaskState read_state(Relation table, HeapTuple row) {
+  const Datum value = row_value(table, row, task_state_column);
+  TaskState state;
+  const text* name = DatumGetTextPSlice(value, 0, max_state_bytes);
+  return parse_task_state(view_of(name), state) ? state : TaskState::retryable;
+}
+
 FoundTask read_task(Relation table, HeapTuple row) {
   const auto value = [&](AttrNumber column) { return row_value(table, row, column); };
-  Task task = {
-      .position = DatumGetInt64(value(task_position_column)),
-      .event_id = value(task_event_id_column),
-      .subject = value(task_subject_column),
-      .state = TaskState::available,
-      .attempt_count = DatumGetInt16(value(task_attempt_count_column)),
-      .schedule_at = nullable_row_value(table, row, task_schedule_at_column),
-      .attempted_at = nullable_row_value(table, row, task_attempted_at_column),
-      .errors = value(task_error_column),
-      .finalized_at = nullable_row_value(table, row, task_finalized_at_column),
-  };
-  // Whoever may write into the table may have written something else. It is taken for a task that
-  // is to be tried again, which stops nobody.
-  const text* state = DatumGetTextPSlice(value(task_state_column), 0, max_state_bytes);
-  if (!parse_task_state(view_of(state), task.state)) task.state = TaskState::retryable;
-  return {row, task};
+  return {row,
+          {
+              .position = DatumGetInt64(value(task_position_column)),
+              .event_id = value(task_event_id_column),
+              .subject = value(task_subject_column),
+              .state = read_state(table, row),
+              .attempt_count = DatumGetInt16(value(task_attempt_count_column)),
+              .schedule_at = nullable_row_value(table, row, task_schedule_at_column),
+              .attempted_at = nullable_row_value(table, row, task_attempted_at_column),
+              .errors = value(task_error_column),
+              .finalized_at = nullable_row_value(table, row, task_finalized_at_column),
+          }};
 }
 
 FoundTask find_task(Relation table, int64 position) {

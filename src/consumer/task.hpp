@@ -44,6 +44,9 @@ struct FoundTask {
 FoundTask find_task(Relation table, int64 position);
 FoundTask read_task(Relation table, HeapTuple row);
 
+// Its state alone. It takes memory, as read_task() does.
+TaskState read_state(Relation table, HeapTuple row);
+
 // The same, with the row locked to the end of the transaction. It waits for whoever changes the
 // row, and finds what is there then. If you don't hold the lock that the row's state asks for, look
 // at the state first, or you would wait for a worker's transaction.

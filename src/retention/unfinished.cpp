@@ -48,7 +48,7 @@ bool has_task(const Question& asked) {
       compares_text(task_event_id_column, BTLessStrategyNumber, F_TEXT_LT, asked.removal.before_id);
   Relation table = asked.consumer.table;
   for_rows(table, index_on(table, task_event_id_column), &key, 1, [&](HeapTuple row) {
-    const TaskState state = asked.memory.during([&] { return read_task(table, row).task.state; });
+    const TaskState state = asked.memory.during([&] { return read_state(table, row); });
     found = is_due_state(state) || state == TaskState::running;
     return !found;
   });
