@@ -57,9 +57,9 @@ bool is_as_created(TupleDesc descriptor, int index) {
 // Rows are indexed without the executor, and expressions, conditions and deferred checks need it.
 bool has_ordinary_indexes_only(Relation table) {
   bool ordinary = true;
-  for_indexes(table, [&](Relation index) {
-    ordinary = ordinary && is_on_columns(index) && !index->rd_index->indisexclusion &&
-               index->rd_index->indimmediate;
+  for_indexes(table, [&](const IndexEntry& index) {
+    ordinary =
+        ordinary && is_on_columns(index) && !index.form->indisexclusion && index.form->indimmediate;
   });
   return ordinary;
 }

@@ -17,30 +17,27 @@ struct KnownIndexes {
 constinit Knowledge<KnownIndexes> known_indexes;
 
 // The order of the column's type: ascending, nulls last, by the default operators and the column's
-// own collation.
-bool is_in_natural_order(Relation index, Form_pg_attribute column) {
-  const Oid operators = GetDefaultOpClass(column->atttypid, BTREE_AM_OID);
-  return index->rd_indoption[0] == 0 && index->rd_indcollation[0] == column->attcollation &&
-         index->rd_opfamily[0] == get_opclass_family(operators);
-}
-
-bool is_ordinary(Relation index) {
-  return is_on_columns(index) && index->rd_index->indisvalid &&
-         index->rd_rel->relam == BTREE_AM_OID;
+// own collation. Only btrees have that.
+bool is_in_natural_order(const IndexEntry& index, Form_pg_attribute column) {
+  const TypeCacheEntry* type = lookup_type_cache(column->atttypid, TYPECACHE_BTREE_OPFAMILY);
+  return index.first_of<int2vector>(Anum_pg_index_indoption) == 0 &&
+         index.first_of<oidvector>(Anum_pg_index_indcollation) == column->attcollation &&
+         get_opclass_family(index.first_of<oidvector>(Anum_pg_index_indclass)) == type->btree_opf;
 }
 
 bool keeps_unique(Form_pg_index index) {
   return index->indisunique && index->indimmediate && index->indnkeyatts == 1;
 }
 
-void note_index(KnownIndexes& indexes, Relation table, Relation index) {
-  const AttrNumber column = index->rd_index->indkey.values[0];
-  if (column < 1 || column > searchable_columns || !is_ordinary(index) ||
+void note_index(KnownIndexes& indexes, Relation table, const IndexEntry& index) {
+  const AttrNumber column = index.form->indkey.values[0];
+  if (column < 1 || column > searchable_columns || !is_on_columns(index) ||
+      !index.form->indisvalid ||
       !is_in_natural_order(index, TupleDescAttr(RelationGetDescr(table), column - 1)))
     return;
   Oid& on = indexes.on[column - 1];
-  if (!OidIsValid(on)) on = RelationGetRelid(index);
-  if (keeps_unique(index->rd_index)) indexes.unique[column - 1] = true;
+  if (!OidIsValid(on)) on = index.form->indexrelid;
+  if (keeps_unique(index.form)) indexes.unique[column - 1] = true;
 }
 
 const KnownIndexes& indexes_of(Relation table) {
@@ -49,18 +46,16 @@ const KnownIndexes& indexes_of(Relation table) {
       [&](KnownIndexes& indexes) {
         std::fill_n(indexes.on, searchable_columns, InvalidOid);
         std::fill_n(indexes.unique, searchable_columns, false);
-        for_indexes(table, [&](Relation index) { note_index(indexes, table, index); });
+        for_indexes(table, [&](const IndexEntry& index) { note_index(indexes, table, index); });
         return true;
       });
 }
 
 }  // namespace
 
-bool is_on_columns(Relation index) {
-  const auto is_null = [&](int column) {
-    return heap_attisnull(index->rd_indextuple, column, nullptr);
-  };
-  return is_null(Anum_pg_index_indexprs) && is_null(Anum_pg_index_indpred);
+bool is_on_columns(const IndexEntry& index) {
+  return heap_attisnull(index.row, Anum_pg_index_indexprs, nullptr) &&
+         heap_attisnull(index.row, Anum_pg_index_indpred, nullptr);
 }
 
 Oid find_index_on(Relation table, AttrNumber column) { return indexes_of(table).on[column - 1]; }

@@ -8,15 +8,31 @@
 
 namespace kanthorq {
 
-// Runs `body(index)` for each open index of the table.
+// What the catalog says of an index. The index is not open: opening each index of a table that is
+// looked at for the first time costs several times as much, in buffers, time and memory.
+struct IndexEntry {
+  HeapTuple row;
+  Form_pg_index form;
+
+  // The first of a vector's values: of its operator classes, collations or options.
+  template <typename Vector>
+  auto first_of(AttrNumber column) const {
+    bool is_null;  // it never is
+    const Datum vector = SysCacheGetAttr(INDEXRELID, row, column, &is_null);
+    return reinterpret_cast<const Vector*>(DatumGetPointer(vector))->values[0];
+  }
+};
+
+// Runs `body(index)` for each index of the table.
 template <typename Body>
 void for_indexes(Relation table, Body body) {
   List* indexes = RelationGetIndexList(table);
   ListCell* cell;
   foreach (cell, indexes) {
-    Relation index = index_open(lfirst_oid(cell), AccessShareLock);
-    body(index);
-    index_close(index, AccessShareLock);
+    HeapTuple row = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(lfirst_oid(cell)));
+    if (!HeapTupleIsValid(row)) continue;  // dropped just now, concurrently
+    body(IndexEntry{row, reinterpret_cast<Form_pg_index>(GETSTRUCT(row))});
+    ReleaseSysCache(row);
   }
   list_free(indexes);
 }
@@ -25,14 +41,14 @@ void for_indexes(Relation table, Body body) {
 template <typename IsWanted>
 bool has_index(Relation table, IsWanted is_wanted) {
   bool found = false;
-  for_indexes(table, [&](Relation index) { found = found || is_wanted(index); });
+  for_indexes(table, [&](const IndexEntry& index) { found = found || is_wanted(index); });
   return found;
 }
 
-// Is it an index on columns, of all rows? Reads the catalog's row only. The server's own functions
-// for an index's expressions and condition evaluate what is constant in them. That is code of the
-// table's owner, and it would run with the rights of the current user.
-bool is_on_columns(Relation index);
+// Is it an index on columns, of all rows? The server's own functions for an index's expressions and
+// condition evaluate what is constant in them. That is code of the table's owner, and it would run
+// with the rights of the current user.
+bool is_on_columns(const IndexEntry& index);
 
 // The ordinary index of `table` whose first column is `column`, in the order of the column's type.
 // The column is one of the first nine. If there is no such index, the first one returns

@@ -10,8 +10,8 @@ namespace kanthorq {
 namespace {
 
 bool has_valid_index(Relation table, bool (*is_wanted)(Form_pg_index)) {
-  return has_index(table, [&](Relation index) {
-    return is_on_columns(index) && index->rd_index->indisvalid && is_wanted(index->rd_index);
+  return has_index(table, [&](const IndexEntry& index) {
+    return is_on_columns(index) && index.form->indisvalid && is_wanted(index.form);
   });
 }
 

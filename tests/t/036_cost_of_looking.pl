@@ -95,6 +95,27 @@ $node->safe_psql('postgres', q{ROLLBACK PREPARED 'many'; VACUUM kanthorq_stream_
 is(ask($session, $newest), "t\n", 'it is known again when the publisher has ended');
 is(ask($session, $lag_time), "t|t\n", 'and so is the age');
 
+# A session's first look at each of many. The server has to read the catalogs about a table and what belongs to it;
+# what it reads for their sizes is the measure.
+$node->safe_psql('postgres', q{
+    SELECT kanthorq_stream_create('many_' || n), kanthorq_consumer_create('many_' || n, 'many_' || n)
+    FROM generate_series(1, 4) AS n});
+my $fresh = open_session($node);
+sub first_look {
+    my ($query) = @_;
+    my $plan = ask($fresh, "EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, SUMMARY OFF) $query");
+    $plan =~ /Buffers: shared(?: hit=(\d+))?(?: read=(\d+))?/ or die "no buffers in: $plan";
+    return ($1 // 0) + ($2 // 0);
+}
+sub row_of { return "SELECT * FROM kanthorq_$_[0] WHERE name = 'many_$_[1]'" }
+sub size_of { return "SELECT pg_total_relation_size('kanthorq_$_[0]_many_$_[1]')" }
+ask($fresh, $_) for row_of('streams', 1), row_of('consumers', 1), size_of('stream', 1), size_of('consumer', 1);
+my %size = map { $_ => first_look(size_of($_, 2)) } qw(stream consumer);
+my %look = (stream => first_look(row_of('streams', 3)), consumer => first_look(row_of('consumers', 4)));
+cmp_ok($look{stream}, '<=', 1.5 * $size{stream}, "the first look at a stream: $look{stream} buffers");
+cmp_ok($look{consumer}, '<=', $size{stream} + $size{consumer}, "the first look at a consumer: $look{consumer} buffers");
+close_session($fresh);
+
 close_session($session);
 $node->stop;
 done_testing();
