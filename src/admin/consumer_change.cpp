@@ -37,7 +37,7 @@ void note_writers(const Consumer& consumer, const OpenStream& stream) {
   if (last < stored.cursor.ceiling) return;  // the positions were set back, and pulls are refused
   const OpenWriters writers = open_writers(stream);
   Place place = stored;
-  move_cursor(place, stored.cursor.position, last, writers);
+  move_cursor(place, Move{stored.cursor.position}, last, writers);
   write_place(consumer, stored, place);
   report_writers_waited_for(consumer.name, consumer.stream, writers);
 }

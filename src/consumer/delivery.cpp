@@ -119,14 +119,14 @@ int64 reading_limit(const RunningPull& pull) {
              : pull.ceiling;
 }
 
-// Delivers what lies after the cursor. Returns how far it read, which is the new cursor.
-int64 deliver_new(RunningPull& pull) {
+// Delivers what lies after the cursor. Returns how the cursor moves.
+Move deliver_new(RunningPull& pull) {
   const Cursor cursor = pull.place.cursor;
+  Move move{cursor.position};
   const int64 limit = reading_limit(pull);
   // While an ended writer still owes events, the cursor stands still: they come first.
-  if (pull.is_full() || pull.has_read_enough() || limit <= cursor.position) return cursor.position;
+  if (pull.is_full() || pull.has_read_enough() || limit <= cursor.position) return move;
   const Positions cancelled = find_cancelled_ahead(pull, limit);
-  int64 reached = cursor.position;
   bool is_finished = true;
   for_positions(pull.stream, pull.snapshot, cursor.position, limit, [&](const StreamRow& row) {
     if (pull.is_full() || pull.has_read_enough()) return is_finished = false;
@@ -137,12 +137,13 @@ int64 deliver_new(RunningPull& pull) {
     if (!comes_later && is_selected(pull, row) &&
         !deliver_unless(holds(cancelled, position), pull, row))
       return is_finished = false;
-    reached = position;
+    move.over_row(position, comes_later);
     pull.rows_read++;
     CHECK_FOR_INTERRUPTS();
     return true;
   });
-  return is_finished ? limit : reached;
+  if (is_finished) move.to_end(limit);
+  return move;
 }
 
 // Opens the lease that covers the batch.

@@ -82,12 +82,12 @@ Place copy_of(const Place& place) {
   return copy;
 }
 
-void move_cursor(Place& place, int64 cursor, int64 ceiling, const OpenWriters& writers) {
+void move_cursor(Place& place, const Move& move, int64 ceiling, const OpenWriters& writers) {
   auto* late = palloc_array_of<LateWriter>(place.late_count + writers.count + 1);
   place.late_count = next_late(place.late, place.late_count, writers.txids, writers.count,
-                               place.cursor.ceiling, cursor, late);
+                               place.cursor.ceiling, move, late);
   place.late = late;
-  place.cursor = {cursor, ceiling};
+  place.cursor = {move.reached, ceiling};
 }
 
 bool is_same(const Place& a, const Place& b) {

@@ -23,7 +23,7 @@ Place copy_of(const Place& place);
 // Moves the cursor, and notes what a pull reads before anything else: the ceiling, which is the
 // last position handed out, and the writers that were open then. Ended writers in the late list
 // stay as they are.
-void move_cursor(Place& place, int64 cursor, int64 ceiling, const OpenWriters& writers);
+void move_cursor(Place& place, const Move& move, int64 ceiling, const OpenWriters& writers);
 
 bool is_same(const Place& a, const Place& b);
 

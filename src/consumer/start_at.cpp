@@ -152,7 +152,7 @@ Start start_at(const OpenStream& stream, std::string_view argument) {
   // Nobody asked for what the open writers have published before the start. So the late list is to
   // say that they took no position up to there. Other writers can only take positions after `last`.
   Place place{.cursor = {after, after}, .late = nullptr, .late_count = 0, .last_lease = 0};
-  move_cursor(place, after, last, writers);
+  move_cursor(place, Move{after}, last, writers);
   return {place, writers};
 }
 

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 
 namespace kanthorq {
 
@@ -16,7 +17,9 @@ namespace kanthorq {
 struct LateWriter {
   std::uint64_t txid;
   std::int64_t after;  // it took no position up to here
-  std::int64_t upto;   // the cursor has moved over its positions up to here
+  std::int64_t upto;   // of those that the cursor has moved over, it took none after this one
+
+  constexpr bool owes() const noexcept { return after < upto; }
 
   friend constexpr bool operator==(const LateWriter&, const LateWriter&) = default;
 };
@@ -24,6 +27,35 @@ struct LateWriter {
 struct Cursor {
   std::int64_t position = 0;  // everything up to here was read
   std::int64_t ceiling = 0;   // the last position handed out when it last moved or was set
+};
+
+// How a pull moves the cursor: it looks at the rows that its snapshot sees, in the order of their
+// positions. Each position was handed out to one transaction. So an open writer has none whose row
+// belongs to a transaction that has ended. It can only have missing ones: positions without a row,
+// or with a row that this pull leaves to an open writer.
+struct Move {
+  std::int64_t reached;  // everything up to here was looked at; at first, the cursor
+  std::int64_t first_missing = std::numeric_limits<std::int64_t>::max();
+  std::int64_t last_missing = std::numeric_limits<std::int64_t>::min();
+
+  // Moves over the position of the next row.
+  constexpr void over_row(std::int64_t position, bool is_of_open_writer) noexcept {
+    if (position > reached + 1) miss(reached + 1, position - 1);
+    if (is_of_open_writer) miss(position, position);
+    reached = position;
+  }
+
+  // Moves to `end`. There is no further row up to there.
+  constexpr void to_end(std::int64_t end) noexcept {
+    if (end > reached) miss(reached + 1, end);
+    reached = std::max(reached, end);
+  }
+
+ private:
+  constexpr void miss(std::int64_t first, std::int64_t last) noexcept {
+    first_missing = std::min(first_missing, first);
+    last_missing = std::max(last_missing, last);
+  }
 };
 
 constexpr bool contains(const std::uint64_t* txids, std::size_t count,
@@ -129,23 +161,36 @@ constexpr std::int64_t ordered_ceiling(std::int64_t ceiling, const std::uint64_t
   return ceiling;
 }
 
-// Puts into `next` the list as it is after the cursor has moved to `cursor`. Open writers owe now
-// what lies up to the cursor. The caller has taken ended ones out of `late`, or cut them. `next`
-// has room for late_count + writer_count entries. Returns how many there are.
+// The entry of an open writer after the cursor has moved. What it owes reaches to the last missing
+// position, and not to the cursor. If it owed nothing, it begins with the first one. If none was
+// missing, it has taken no position up to the cursor.
+constexpr LateWriter moved(LateWriter writer, const Move& move) noexcept {
+  const bool owes = writer.owes();
+  const bool may_have_missing = move.last_missing > writer.after;
+  if (!owes) {
+    const std::int64_t none_upto = may_have_missing ? move.first_missing - 1 : move.reached;
+    writer.after = std::max(writer.after, none_upto);
+    writer.upto = writer.after;
+  }
+  if (may_have_missing) writer.upto = std::max(writer.upto, move.last_missing);
+  return writer;
+}
+
+// Puts into `next` the list as it is after the cursor has moved. Open writers owe now what they may
+// have on its way. The caller has taken ended ones out of `late`, or cut them. `next` has room for
+// late_count + writer_count entries. Returns how many there are.
 constexpr std::size_t next_late(const LateWriter* late, std::size_t late_count,
                                 const std::uint64_t* writers, std::size_t writer_count,
-                                std::int64_t last_ceiling, std::int64_t cursor,
+                                std::int64_t last_ceiling, const Move& move,
                                 LateWriter* next) noexcept {
   std::size_t count = 0;
   for (std::size_t i = 0; i < late_count; i++) {
-    next[count] = late[i];
-    if (contains(writers, writer_count, late[i].txid) && next[count].upto < cursor)
-      next[count].upto = cursor;
-    count++;
+    const bool is_open = contains(writers, writer_count, late[i].txid);
+    next[count++] = is_open ? moved(late[i], move) : late[i];
   }
   for (std::size_t i = 0; i < writer_count; i++)
     if (!find_late(late, late_count, writers[i]))
-      next[count++] = {writers[i], last_ceiling, cursor};
+      next[count++] = moved({writers[i], last_ceiling, last_ceiling}, move);
   return count;
 }
 

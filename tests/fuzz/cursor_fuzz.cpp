@@ -28,7 +28,9 @@ struct World {
   Txids writers{};
   std::int64_t last_ceiling = 0;
   std::int64_t ceiling = 0;
-  std::int64_t cursor = 0;
+  std::int64_t cursor = 0;  // moves from here
+  Move move{0};             // and so
+  std::set<std::int64_t> missing{};
 
   std::int64_t position(fuzz::Input& input) const {
     return first_position + static_cast<std::int64_t>(input.below(positions));
@@ -39,6 +41,33 @@ bool has(const Txids& writers, std::uint64_t txid) {
   for (std::uint64_t writer : writers)
     if (writer == txid) return true;
   return false;
+}
+
+// Each position has the row of an ended transaction, none, or one that is left to an open writer.
+void move_cursor(World& world, fuzz::Input& input) {
+  const std::int64_t end = std::max(world.cursor, world.position(input));
+  world.move = {world.cursor};
+  std::int64_t last_row = world.cursor;
+  for (std::int64_t at = world.cursor; at < end;) {
+    at++;
+    const std::uint64_t kind = input.below(4);
+    if (kind < 2) world.missing.insert(at);
+    if (kind == 0) continue;
+    world.move.over_row(at, kind == 1);
+    last_row = at;
+  }
+  const bool is_full = input.below(2) == 0;
+  if (is_full)
+    world.missing.erase(world.missing.upper_bound(last_row), world.missing.end());
+  else
+    world.move.to_end(end);
+  REQUIRE(world.move.reached == (is_full ? last_row : end));
+  if (world.missing.empty()) {
+    REQUIRE(world.move.first_missing > world.move.last_missing);
+  } else {
+    REQUIRE(world.move.first_missing == *world.missing.begin());
+    REQUIRE(world.move.last_missing == *world.missing.rbegin());
+  }
 }
 
 // A transaction is in each list once at most, and owes nothing after its range.
@@ -61,6 +90,7 @@ World world_of(fuzz::Input& input, std::uint64_t first_txid, std::int64_t first_
   world.last_ceiling = world.position(input);
   world.ceiling = world.position(input);
   world.cursor = world.position(input);
+  move_cursor(world, input);
   return world;
 }
 
@@ -136,26 +166,36 @@ void check_read_owed(const World& world, fuzz::Input& input) {
       REQUIRE(std::find(late.begin(), late.end(), open) != late.end());
 }
 
-// What open writers may have below the cursor is owed afterwards, and what was owed still is.
+// What an open writer may have on the cursor's way is owed afterwards, what was owed still is, and
+// no more than between the first missing position and the last one.
 void check_next_late(const World& world) {
   Late next(world.late.size() + world.writers.size());
   next.shrink_to_fit();
   const std::size_t count =
       next_late(world.late.data(), world.late.size(), world.writers.data(), world.writers.size(),
-                world.last_ceiling, world.cursor, next.data());
+                world.last_ceiling, world.move, next.data());
   REQUIRE(count <= next.size());
   next.resize(count);
 
-  Events wanted = owed(world.late, world.first_position);
-  for (std::uint64_t txid : world.writers) {
-    std::int64_t after = world.last_ceiling;
-    for (const LateWriter& writer : world.late)
-      if (writer.txid == txid) after = writer.after;
-    for (std::int64_t i = 0; i < positions; i++)
-      if (world.first_position + i > after && world.first_position + i <= world.cursor)
-        wanted.insert({txid, world.first_position + i});
+  const Events before = owed(world.late, world.first_position);
+  const Events after = owed(next, world.first_position);
+  for (const Event& event : before) REQUIRE(after.contains(event));
+  for (const LateWriter& writer : next) {
+    const LateWriter* known = find_late(world.late.data(), world.late.size(), writer.txid);
+    if (!has(world.writers, writer.txid)) {
+      REQUIRE(known && *known == writer);
+      continue;
+    }
+    const std::int64_t taken = known ? known->after : world.last_ceiling;
+    const bool owed_before = known && known->owes();
+    REQUIRE(writer.after >= taken);
+    REQUIRE(writer.after == taken || (!owed_before && writer.after <= world.move.reached));
+    for (std::int64_t at : world.missing) REQUIRE(at <= taken || after.contains({writer.txid, at}));
+    for (const Event& event : after)
+      REQUIRE(
+          event.first != writer.txid || before.contains(event) || owed_before ||
+          (event.second >= world.move.first_missing && event.second <= world.move.last_missing));
   }
-  REQUIRE(owed(next, world.first_position) == wanted);
   for (std::uint64_t txid : world.writers)
     REQUIRE(find_late(next.data(), next.size(), txid) != nullptr);
   for (std::size_t i = 0; i < next.size(); i++)

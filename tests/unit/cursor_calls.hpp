@@ -28,10 +28,10 @@ inline std::int64_t ordered_ceiling(std::int64_t ceiling, const Txids& writers, 
 
 // `next` has the room that it must have and no more, for the address sanitizer.
 inline Late next_late(const Late& late, const Txids& writers, std::int64_t last_ceiling,
-                      std::int64_t cursor) {
+                      const Move& move) {
   Late next(late.size() + writers.size());
   next.resize(kanthorq::next_late(late.data(), late.size(), writers.data(), writers.size(),
-                                  last_ceiling, cursor, next.data()));
+                                  last_ceiling, move, next.data()));
   return next;
 }
 

@@ -64,7 +64,8 @@ struct Consumer {
 
 // What happened in all histories together, so that it is seen that something did.
 struct Counts {
-  int delivered, owed, together, cut, left_to_late, same_id_again, moved_while_pulling;
+  int delivered, owed, together, cut, left_to_late, owing_nothing, same_id_again,
+      moved_while_pulling;
 };
 
 class History {
@@ -123,7 +124,7 @@ class History {
         {.start = start,
          .ordered = random_.one_in(2),
          .wanted_every = random_.one_in(3) ? 2 : 1,
-         .place = {{start, ceiling}, next_late({}, open_writers(0), start, start)}});
+         .place = {{start, ceiling}, next_late({}, open_writers(0), start, Move{start})}});
   }
 
   // `spared` is in the middle of a pull.
@@ -222,9 +223,10 @@ class History {
     pull.snapshot = commits_;
     meanwhile(pull);
     deliver_late(pull);
-    const std::int64_t cursor = deliver_new(pull);
-    place.late = next_late(place.late, pull.writers, place.cursor.ceiling, cursor);
-    place.cursor = {cursor, pull.ceiling};
+    const Move move = deliver_new(pull);
+    place.late = next_late(place.late, pull.writers, place.cursor.ceiling, move);
+    place.cursor = {move.reached, pull.ceiling};
+    for (const LateWriter& writer : place.late) expect_true(pull, writer);
     if (!pull.is_cut) expect_nothing_held_up(pull);
   }
 
@@ -287,28 +289,47 @@ class History {
     return finished ? run.upto : reached;
   }
 
-  // Returns the new cursor.
-  std::int64_t deliver_new(Pull& pull) {
+  // Returns how the cursor moves.
+  Move deliver_new(Pull& pull) {
     const Place& place = pull.consumer.place;
-    std::int64_t reached = place.cursor.position;
+    Move move{place.cursor.position};
     const std::int64_t limit =
         ordered_ceiling(pull.ceiling, pull.writers, place.late, place.cursor.ceiling);
-    pull.limit = std::max(reached, pull.consumer.ordered ? limit : pull.ceiling);
+    pull.limit = std::max(move.reached, pull.consumer.ordered ? limit : pull.ceiling);
     // While a late writer still owes, the cursor stands, or it would pass what was published after
     // seeing that writer's commit.
     pull.is_cut = pull.is_over();
-    if (pull.is_cut) return reached;
-    const bool exhausted = for_positions(pull, reached, pull.limit, [&](std::size_t row) {
-      reached = rows_[row].position;
+    if (pull.is_cut) return move;
+    const bool exhausted = for_positions(pull, move.reached, pull.limit, [&](std::size_t row) {
       const std::uint64_t txid = rows_[row].txid;
-      if (is_of_open_writer(txid, reached, pull.writers, place.late, place.cursor.ceiling)) {
+      const bool comes_later = is_of_open_writer(txid, rows_[row].position, pull.writers,
+                                                 place.late, place.cursor.ceiling);
+      move.over_row(rows_[row].position, comes_later);
+      if (comes_later) {
         counts_.left_to_late++;
       } else {
         if (contains(pull.writers, txid)) counts_.same_id_again++;
         if (pull.consumer.wants(rows_[row])) deliver(pull, row);
       }
     });
-    return exhausted ? pull.limit : reached;
+    if (exhausted) move.to_end(pull.limit);
+    return move;
+  }
+
+  // An open writer has no row up to `after`, and of those that the cursor has passed none after
+  // `upto`. Nobody asked for those from before the start.
+  void expect_true(const Pull& pull, const LateWriter& writer) {
+    const Transaction* open = find(writer.txid);
+    if (!open || !contains(pull.writers, writer.txid)) return;
+    if (!writer.owes() && pull.consumer.place.cursor.position > pull.consumer.start)
+      counts_.owing_nothing++;
+    for (std::size_t row : open->rows) {
+      const std::int64_t position = rows_[row].position;
+      if (position <= pull.consumer.start || position > pull.consumer.place.cursor.position)
+        continue;
+      if (position <= writer.after) fail("it had taken a position by then", &rows_[row]);
+      if (position > writer.upto) fail("it is owed, too", &rows_[row]);
+    }
   }
 
   void deliver(Pull& pull, std::size_t row) {
@@ -404,6 +425,7 @@ void expect_each_path(const Counts& counts) {
   EXPECT_GT(counts.together, histories / 10);
   EXPECT_GT(counts.cut, histories);
   EXPECT_GT(counts.left_to_late, histories / 10);
+  EXPECT_GT(counts.owing_nothing, histories);
   EXPECT_GT(counts.moved_while_pulling, histories);
 }
 

@@ -81,7 +81,48 @@ TEST(Cursor, OrderedCeilingIsTheLowestAfterOfAnOpenWriter) {
         << testing::PrintToString(c.writers) << ' ' << testing::PrintToString(c.late);
 }
 
-TEST(Cursor, NextLate) {
+// The cursor moves from 100 to `reached`, over these rows.
+struct SeenRow {
+  std::int64_t position;
+  bool is_of_open_writer = false;
+};
+Move move_over(const std::vector<SeenRow>& rows, std::int64_t end) {
+  Move move{100};
+  for (const SeenRow& row : rows) move.over_row(row.position, row.is_of_open_writer);
+  move.to_end(end);
+  return move;
+}
+
+TEST(Cursor, MissingIsWhatHasNoRowOfAnEndedTransaction) {
+  constexpr std::pair<std::int64_t, std::int64_t> none = {std::numeric_limits<std::int64_t>::max(),
+                                                          std::numeric_limits<std::int64_t>::min()};
+  const struct {
+    std::vector<SeenRow> rows;
+    std::int64_t end;
+    std::pair<std::int64_t, std::int64_t> missing;
+  } cases[] = {
+      {{}, 100, none},
+      {{}, 99, none},
+      {{}, 103, {101, 103}},
+      {{{101}}, 101, none},
+      {{{101}}, 102, {102, 102}},
+      {{{102}}, 102, {101, 101}},
+      {{{103}}, 105, {101, 105}},
+      {{{101}, {102}, {103}}, 103, none},
+      {{{101}, {105}, {106}}, 106, {102, 104}},
+      {{{101}, {103}, {104}, {106}, {107}}, 107, {102, 105}},
+      {{{101, true}}, 101, {101, 101}},
+      {{{101}, {102, true}, {103}, {104, true}, {105}}, 105, {102, 104}},
+      {{{101}, {102, true}, {103}, {105}, {106}}, 106, {102, 104}},
+  };
+  for (const auto& c : cases) {
+    const Move move = move_over(c.rows, c.end);
+    EXPECT_EQ(move.reached, std::max(std::int64_t{100}, c.end));
+    EXPECT_EQ(std::pair(move.first_missing, move.last_missing), c.missing) << c.end;
+  }
+}
+
+TEST(Cursor, NextLateWhenNothingIsKnownOfTheWay) {
   const struct {
     Late late;
     Txids writers;
@@ -90,8 +131,7 @@ TEST(Cursor, NextLate) {
       {{}, {}, {}},
       {{}, {7}, {{7, 100, 150}}},
       {{}, {9, 7, 8}, {{9, 100, 150}, {7, 100, 150}, {8, 100, 150}}},
-      {{{7, 10, 120}}, {7}, {{7, 10, 150}}},
-      {{{7, 10, 150}}, {7}, {{7, 10, 150}}},
+      {{{7, 10, 90}}, {7}, {{7, 10, 150}}},
       {{{7, 10, 160}}, {7}, {{7, 10, 160}}},  // what is owed is never less
       {{{7, 10, 120}}, {}, {{7, 10, 120}}},   // ended, and more of it than one batch
       {{{7, 10, 120}}, {8}, {{7, 10, 120}, {8, 100, 150}}},
@@ -99,8 +139,42 @@ TEST(Cursor, NextLate) {
       {{{7, 10, 120}, {8, 20, 120}}, {9, 8, 7}, {{7, 10, 150}, {8, 20, 150}, {9, 100, 150}}},
   };
   for (const auto& c : cases)
-    EXPECT_EQ(next_late(c.late, c.writers, 100, 150), c.next)
+    EXPECT_EQ(next_late(c.late, c.writers, 100, move_over({}, 150)), c.next)
         << testing::PrintToString(c.late) << ' ' << testing::PrintToString(c.writers);
+}
+
+TEST(Cursor, NextLateIsAsNarrowAsWhatIsMissing) {
+  const Move full = move_over({{101}, {102}}, 102);
+  const Move gaps = move_over({{101}, {103}, {104}, {106}, {107}}, 107);  // 102 and 105
+  const struct {
+    Late late;
+    Move move;
+    std::int64_t last_ceiling;
+    Late next;
+  } cases[] = {
+      // Seen for the first time.
+      {{}, full, 100, {{7, 102, 102}}},
+      {{}, gaps, 100, {{7, 101, 105}}},
+      {{}, gaps, 103, {{7, 103, 105}}},
+      {{}, gaps, 105, {{7, 107, 107}}},
+      {{}, gaps, 1000, {{7, 1000, 1000}}},
+      {{}, Move{100}, 100, {{7, 100, 100}}},
+      // It owed nothing.
+      {{{7, 100, 100}}, full, 100, {{7, 102, 102}}},
+      {{{7, 100, 100}}, gaps, 100, {{7, 101, 105}}},
+      {{{7, 104, 104}}, gaps, 100, {{7, 104, 105}}},
+      {{{7, 104, 100}}, gaps, 100, {{7, 104, 105}}},
+      {{{7, 500, 100}}, gaps, 100, {{7, 500, 500}}},
+      {{{7, 50, 50}}, Move{100}, 100, {{7, 100, 100}}},
+      // It owed something, so nobody knows more of where it begins.
+      {{{7, 90, 95}}, full, 100, {{7, 90, 95}}},
+      {{{7, 90, 95}}, gaps, 100, {{7, 90, 105}}},
+      {{{7, 90, 95}}, Move{100}, 100, {{7, 90, 95}}},
+  };
+  for (const auto& c : cases)
+    EXPECT_EQ(next_late(c.late, {7}, c.last_ceiling, c.move), c.next)
+        << testing::PrintToString(c.late) << ' ' << c.last_ceiling;
+  EXPECT_EQ(next_late({{7, 90, 95}}, {}, 100, gaps), (Late{{7, 90, 95}}));  // it has ended
 }
 
 // Reads all of each run, or up to `enough`; the runs and what is left.
@@ -181,7 +255,9 @@ TEST(Cursor, OrderedReadingKeepsUpWithWritersThatOverlap) {
     std::erase_if(late, [&](const LateWriter& entry) { return !contains(writers, entry.txid); });
     const std::int64_t limit = ordered_ceiling(ceiling, writers, late, cursor.ceiling);
     EXPECT_EQ(limit, std::max(std::int64_t{0}, ceiling - 20));
-    late = next_late(late, writers, cursor.ceiling, limit);
+    Move move{cursor.position};
+    move.to_end(limit);
+    late = next_late(late, writers, cursor.ceiling, move);
     cursor = {limit, ceiling};
   }
 }
@@ -192,7 +268,12 @@ TEST(Cursor, PositionsAndIdsAreAsLargeAsTheyGet) {
   EXPECT_TRUE(is_of_open_writer(txid, most, {txid}, {}, most - 1));
   EXPECT_FALSE(is_of_open_writer(txid, most, {txid}, {}, most));
   EXPECT_EQ(ordered_ceiling(most, {txid}, {}, most - 1), most - 1);
-  EXPECT_EQ(next_late({}, {txid}, most - 1, most), (Late{{txid, most - 1, most}}));
+  Move move{most - 1};
+  move.to_end(most);
+  EXPECT_EQ(next_late({}, {txid}, most - 1, move), (Late{{txid, most - 1, most}}));
+  move = {most - 1};
+  move.over_row(most, false);
+  EXPECT_EQ(next_late({}, {txid}, most - 1, move), (Late{{txid, most, most}}));
 }
 
 }  // namespace
