@@ -64,6 +64,7 @@ void collect_again(RunningPull& pull, const Lease& lease, int64 position) {
 }
 
 void collect_lease(RunningPull& pull, const Lease& lease) {
+  pull.must_be_kept = true;
   for (std::size_t i = 0; i < lease.again.count; i++) {
     pull.memory.during([&] { collect_again(pull, lease, lease.again.values[i]); });
     KANTHORQ_TEST_POINT("pull_collected_again");
@@ -110,20 +111,25 @@ Positions find_due(const RunningPull& pull, std::size_t most) {
 
 }  // namespace
 
+// Each lease has one event at least. So as many leases as the batch has room for events will do,
+// unless somebody settles one meanwhile, or an event is not delivered again.
 void deliver_expired(RunningPull& pull) {
-  while (!pull.is_full()) {
-    const Lease lease = take_expired_lease(pull.consumer, pull.now);
-    if (!lease.row) return;
-    pull.must_be_kept = true;
-    collect_lease(pull, lease);
-    CHECK_FOR_INTERRUPTS();
+  bool may_be_more = true;
+  while (may_be_more && !pull.is_full()) {
+    const std::size_t room = pull.room();
+    const ExpiredLeases expired = find_expired_leases(pull.consumer, pull.now, room);
+    may_be_more = expired.count == room;
+    for (std::size_t i = 0; i < expired.count && !pull.is_full(); i++) {
+      const Lease lease = take_expired_lease(pull.consumer, expired.leases[i]);
+      if (lease.row) collect_lease(pull, lease);
+      CHECK_FOR_INTERRUPTS();
+    }
   }
 }
 
 void deliver_due(RunningPull& pull) {
-  const std::size_t room = pull.batch.size - pull.delivered();
-  if (room == 0) return;
-  const Positions due = find_due(pull, room);
+  if (pull.is_full()) return;
+  const Positions due = find_due(pull, pull.room());
   for (std::size_t i = 0; i < due.count && !pull.is_full(); i++) {
     pull.memory.during([&] { retry(pull, due.values[i]); });
     KANTHORQ_TEST_POINT("pull_retried");

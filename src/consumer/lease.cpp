@@ -98,23 +98,46 @@ HeapTuple find_slot_of(Relation table, const Consumer& consumer, int64 number) {
 }
 
 // Did it run out before the other one, or at the same time with an earlier pull?
-bool is_before(Relation table, HeapTuple row, HeapTuple other) {
-  const int64 own = deadline_in(table, row);
-  const int64 others = deadline_in(table, other);
-  return own < others || (own == others && number_in(table, row) < number_in(table, other));
+bool is_before(const ExpiredLease& lease, const ExpiredLease& other) {
+  return lease.deadline < other.deadline ||
+         (lease.deadline == other.deadline && lease.number < other.number);
 }
 
-// A copy of the slot whose lease ran out first; null if none ran out that nobody has locked.
-HeapTuple find_expired_slot(Relation table, const Consumer& consumer, int64 now) {
-  HeapTuple oldest = nullptr;
-  for_slots(table, consumer, [&](HeapTuple row) {
-    if (number_in(table, row) != free_slot && deadline_in(table, row) <= now &&
-        (!oldest || is_before(table, row, oldest)) && !is_held_by_other(table, row))
-      oldest = heap_copytuple(row);
-    return true;
-  });
-  return oldest;
-}
+// Of the leases that it is given, the first ones to have run out. They are a heap, with the last of
+// them on top.
+class FirstExpired {
+ public:
+  explicit FirstExpired(std::size_t most) : most_(most) {}
+
+  bool wants(const ExpiredLease& lease) const {
+    return count_ < most_ || is_before(lease, leases_[0]);
+  }
+
+  void add(const ExpiredLease& lease) {
+    if (count_ == most_) std::pop_heap(leases_, leases_ + count_--, is_before);
+    if (count_ == room_) grow();
+    leases_[count_++] = lease;
+    std::push_heap(leases_, leases_ + count_, is_before);
+  }
+
+  ExpiredLeases in_order() {
+    std::sort_heap(leases_, leases_ + count_, is_before);
+    return {leases_, count_};
+  }
+
+ private:
+  void grow() {
+    room_ = Min(most_, Max(std::size_t{16}, 2 * room_));
+    auto* grown = palloc_array_of<ExpiredLease>(room_);
+    std::copy_n(leases_, count_, grown);
+    leases_ = grown;
+  }
+
+  std::size_t most_;
+  std::size_t room_ = 0;
+  std::size_t count_ = 0;
+  ExpiredLease* leases_ = nullptr;
+};
 
 }  // namespace
 
@@ -169,12 +192,27 @@ void extend_lease(const Consumer& consumer, const Lease& lease, int64 deadline) 
   });
 }
 
+ExpiredLeases find_expired_leases(const Consumer& consumer, int64 now, std::size_t most) {
+  FirstExpired first(most);
+  with_own_table(consumer.schema, lease_table, RowExclusiveLock, [&](Relation table) {
+    for_slots(table, consumer, [&](HeapTuple row) {
+      const ExpiredLease lease{deadline_in(table, row), number_in(table, row), row->t_self};
+      if (lease.number != free_slot && lease.deadline <= now && first.wants(lease) &&
+          !is_held_by_other(table, row))
+        first.add(lease);
+      return true;
+    });
+  });
+  return first.in_order();
+}
+
 // If the row was changed since it was read, its newest version is not taken: that may be a lease
 // that did not run out, and its lock would be kept.
-Lease take_expired_lease(const Consumer& consumer, int64 now) {
+Lease take_expired_lease(const Consumer& consumer, const ExpiredLease& expired) {
   return with_own_table(consumer.schema, lease_table, RowExclusiveLock, [&](Relation table) {
-    HeapTuple row = find_expired_slot(table, consumer, now);
-    if (row) row = lock_row(table, row, IfLocked::skip_changed);
+    HeapTupleData seen{};
+    seen.t_self = expired.row;
+    HeapTuple row = lock_row(table, &seen, IfLocked::skip_changed);
     return row ? read_lease(table, row) : Lease{};
   });
 }

@@ -78,9 +78,26 @@ void shrink_lease(const Consumer& consumer, const Lease& lease, Positions fresh,
 // Moves the deadline of a lease whose row is locked.
 void extend_lease(const Consumer& consumer, const Lease& lease, int64 deadline);
 
-// Returns the lease that ran out first before `now`, its row locked. Skips leases that somebody is
-// about to settle. There is no row if there is no such lease.
-Lease take_expired_lease(const Consumer& consumer, int64 now);
+// A lease that ran out, and where its row was when it was read.
+struct ExpiredLease {
+  int64 deadline;
+  int64 number;
+  ItemPointerData row;
+};
+
+struct ExpiredLeases {
+  ExpiredLease* leases;
+  std::size_t count;
+};
+
+// Finds the leases that had run out by `now`, at most `most` of them, those that ran out first. It
+// reads the slots once. Leases that somebody is about to settle are left out. The caller has a
+// snapshot from before, so that the rows stay where they are.
+ExpiredLeases find_expired_leases(const Consumer& consumer, int64 now, std::size_t most);
+
+// Returns the lease after it has locked its row to the end of the transaction. There is no row if
+// somebody is about to settle it, or has changed it since it was found.
+Lease take_expired_lease(const Consumer& consumer, const ExpiredLease& expired);
 
 // The earliest deadline, PG_INT64_MAX if there is none. Leases that somebody is about to settle
 // don't count, because nobody could take them.

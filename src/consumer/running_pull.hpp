@@ -40,6 +40,7 @@ struct RunningPull {
 
   std::size_t delivered() const { return fresh.count + again.count; }
   bool is_full() const { return is_closed || delivered() >= batch.size; }
+  std::size_t room() const { return batch.size - delivered(); }  // for so many events at most
   bool has_read_enough() const { return rows_read >= max_rows_read; }
 
   // Whether the event still fits. The first one always does, or it would never come. If one
