@@ -28,4 +28,24 @@ FROM pg_temp.look($$
     FROM kanthorq_pull('crowd', 400) $$);
 SELECT count(*) FROM kanthorq_delivery_lease WHERE consumer = 'crowd' AND lease <> 0;
 
+-- Events of many leases are cancelled together: those that run, that run again and that are still to come, one of
+-- them twice, and one that is done. What is returned is in the order of the argument.
+SELECT count(*), count(DISTINCT lease)
+FROM generate_series(1, 60), LATERAL kanthorq_pull('crowd', CASE WHEN generate_series > 0 THEN 1 END);
+SELECT kanthorq_ack('crowd', lease) FROM kanthorq_delivery_lease WHERE consumer = 'crowd' AND lease <> 0
+ORDER BY lease DESC LIMIT 1;
+SELECT array_agg("position" ORDER BY place) AS cancelled, looked_at <= 5 * 70 AS is_linear
+FROM pg_temp.look($$
+    SELECT kanthorq_cancel('crowd', array_agg(id::text ORDER BY number))
+    FROM unnest(ARRAY[490, 410, 468, 3, 410, 467, 2, 430, 450, 470, 409, 500, 2]) WITH ORDINALITY AS asked (at, number)
+    JOIN kanthorq_stream_crowd ON "position" = at $$),
+    unnest(answer::text[]) WITH ORDINALITY AS id (cancelled, place)
+JOIN kanthorq_stream_crowd ON id = cancelled
+GROUP BY looked_at;
+SELECT "position", kanthorq_task_state('crowd', id) AS state, attempt_count
+FROM kanthorq_stream_crowd LEFT JOIN kanthorq_tasks('crowd', size => 1000) AS task (task_id) ON task_id = id
+WHERE "position" IN (490, 410, 468, 3, 467, 2, 430, 450, 470, 409, 500) ORDER BY "position";
+-- The workers settle the rest.
+SELECT sum(kanthorq_ack('crowd', lease)) FROM kanthorq_delivery_lease WHERE consumer = 'crowd' AND lease <> 0;
+
 SELECT kanthorq_stream_drop('crowd', confirm => 'crowd');

@@ -120,7 +120,8 @@ void deliver_expired(RunningPull& pull) {
     const ExpiredLeases expired = find_expired_leases(pull.consumer, pull.now, room);
     may_be_more = expired.count == room;
     for (std::size_t i = 0; i < expired.count && !pull.is_full(); i++) {
-      const Lease lease = take_expired_lease(pull.consumer, expired.leases[i]);
+      const Lease lease =
+          lock_seen_lease(pull.consumer, expired.leases[i].seen, IfLocked::skip_changed);
       if (lease.row) collect_lease(pull, lease);
       CHECK_FOR_INTERRUPTS();
     }

@@ -100,7 +100,7 @@ HeapTuple find_slot_of(Relation table, const Consumer& consumer, int64 number) {
 // Did it run out before the other one, or at the same time with an earlier pull?
 bool is_before(const ExpiredLease& lease, const ExpiredLease& other) {
   return lease.deadline < other.deadline ||
-         (lease.deadline == other.deadline && lease.number < other.number);
+         (lease.deadline == other.deadline && lease.seen.number < other.seen.number);
 }
 
 // Of the leases that it is given, the first ones to have run out. They are a heap, with the last of
@@ -166,14 +166,26 @@ void open_lease(const Consumer& consumer, int64 number, int64 deadline, Position
   });
 }
 
+static Lease lock_slot(Relation table, HeapTuple row, int64 number, IfLocked if_locked) {
+  row = lock_row(table, row, if_locked);
+  // Whoever held the lock may have settled or collected the lease meanwhile, and the slot may
+  // even have the next lease in it.
+  const bool is_still_there = row && number_in(table, row) == number;
+  return is_still_there ? read_lease(table, row) : Lease{};
+}
+
 Lease lock_lease(const Consumer& consumer, int64 number, IfLocked if_locked) {
   return with_own_table(consumer.schema, lease_table, RowExclusiveLock, [&](Relation table) {
     HeapTuple row = find_slot_of(table, consumer, number);
-    if (row) row = lock_row(table, row, if_locked);
-    // Whoever held the lock may have settled or collected the lease meanwhile, and the slot may
-    // even have the next lease in it.
-    const bool is_still_there = row && number_in(table, row) == number;
-    return is_still_there ? read_lease(table, row) : Lease{};
+    return row ? lock_slot(table, row, number, if_locked) : Lease{};
+  });
+}
+
+Lease lock_seen_lease(const Consumer& consumer, const SeenLease& seen, IfLocked if_locked) {
+  return with_own_table(consumer.schema, lease_table, RowExclusiveLock, [&](Relation table) {
+    HeapTupleData row{};
+    row.t_self = seen.row;
+    return lock_slot(table, &row, seen.number, if_locked);
   });
 }
 
@@ -196,25 +208,14 @@ ExpiredLeases find_expired_leases(const Consumer& consumer, int64 now, std::size
   FirstExpired first(most);
   with_own_table(consumer.schema, lease_table, RowExclusiveLock, [&](Relation table) {
     for_slots(table, consumer, [&](HeapTuple row) {
-      const ExpiredLease lease{deadline_in(table, row), number_in(table, row), row->t_self};
-      if (lease.number != free_slot && lease.deadline <= now && first.wants(lease) &&
+      const ExpiredLease lease{deadline_in(table, row), {number_in(table, row), row->t_self}};
+      if (lease.seen.number != free_slot && lease.deadline <= now && first.wants(lease) &&
           !is_held_by_other(table, row))
         first.add(lease);
       return true;
     });
   });
   return first.in_order();
-}
-
-// If the row was changed since it was read, its newest version is not taken: that may be a lease
-// that did not run out, and its lock would be kept.
-Lease take_expired_lease(const Consumer& consumer, const ExpiredLease& expired) {
-  return with_own_table(consumer.schema, lease_table, RowExclusiveLock, [&](Relation table) {
-    HeapTupleData seen{};
-    seen.t_self = expired.row;
-    HeapTuple row = lock_row(table, &seen, IfLocked::skip_changed);
-    return row ? read_lease(table, row) : Lease{};
-  });
 }
 
 int64 next_deadline(const Consumer& consumer) {

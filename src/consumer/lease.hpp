@@ -72,17 +72,26 @@ void open_lease(const Consumer& consumer, int64 number, int64 deadline, Position
 // nobody holds the lease any more, or, with `skip`, if somebody is settling it.
 Lease lock_lease(const Consumer& consumer, int64 number, IfLocked if_locked);
 
+// The number of a lease, and where its row was when it was read.
+struct SeenLease {
+  int64 number;
+  ItemPointerData row;
+};
+
+// The same without a search. The caller has a snapshot from before it saw the lease, so that no
+// VACUUM has put another row there. With `skip_changed` there is also no row if the lease was
+// changed since it was seen: it may not have run out any more, and its lock would be kept.
+Lease lock_seen_lease(const Consumer& consumer, const SeenLease& seen, IfLocked if_locked);
+
 // Leaves these events in a lease whose row is locked. If none is left, the slot becomes free.
 void shrink_lease(const Consumer& consumer, const Lease& lease, Positions fresh, Positions again);
 
 // Moves the deadline of a lease whose row is locked.
 void extend_lease(const Consumer& consumer, const Lease& lease, int64 deadline);
 
-// A lease that ran out, and where its row was when it was read.
 struct ExpiredLease {
   int64 deadline;
-  int64 number;
-  ItemPointerData row;
+  SeenLease seen;
 };
 
 struct ExpiredLeases {
@@ -91,13 +100,8 @@ struct ExpiredLeases {
 };
 
 // Finds the leases that had run out by `now`, at most `most` of them, those that ran out first. It
-// reads the slots once. Leases that somebody is about to settle are left out. The caller has a
-// snapshot from before, so that the rows stay where they are.
+// reads the slots once. Leases that somebody is about to settle are left out.
 ExpiredLeases find_expired_leases(const Consumer& consumer, int64 now, std::size_t most);
-
-// Returns the lease after it has locked its row to the end of the transaction. There is no row if
-// somebody is about to settle it, or has changed it since it was found.
-Lease take_expired_lease(const Consumer& consumer, const ExpiredLease& expired);
 
 // The earliest deadline, PG_INT64_MAX if there is none. Leases that somebody is about to settle
 // don't count, because nobody could take them.

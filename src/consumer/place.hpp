@@ -25,6 +25,11 @@ Place copy_of(const Place& place);
 // stay as they are.
 void move_cursor(Place& place, const Move& move, int64 ceiling, const OpenWriters& writers);
 
+// Is the event still to be delivered for the first time?
+inline bool is_ahead(const Place& place, int64 position, std::uint64_t txid) {
+  return position > place.cursor.position || is_owed(place.late, place.late_count, txid, position);
+}
+
 bool is_same(const Place& a, const Place& b);
 
 Place read_place(const Consumer& consumer);

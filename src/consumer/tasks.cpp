@@ -1,11 +1,10 @@
-// kanthorq_cancel, kanthorq_resume, kanthorq_task_state, kanthorq_tasks: one event's state.
+// kanthorq_task_state, kanthorq_tasks: the state of one event, and all tasks.
 #include "consumer/definition.hpp"
 #include "consumer/lease.hpp"
 #include "consumer/open_consumer.hpp"
 #include "consumer/place.hpp"
 #include "consumer/task.hpp"
 #include "core/name.hpp"
-#include "server/array.hpp"
 #include "server/datum.hpp"
 #include "server/fault.hpp"
 #include "server/query.hpp"
@@ -13,8 +12,6 @@
 #include "server/rows.hpp"
 #include "server/scope.hpp"
 #include "server/test_point.hpp"
-#include "server/time.hpp"
-#include "server/wake.hpp"
 #include "stream/definition.hpp"
 #include "stream/open_stream.hpp"
 #include "stream/reading.hpp"
@@ -23,10 +20,6 @@ namespace kanthorq {
 
 namespace {
 
-// Of kanthorq_cancel and kanthorq_resume.
-namespace change_argument {
-enum : int { consumer, ids };
-}
 namespace task_state_argument {
 enum : int { consumer, id };
 }
@@ -46,156 +39,6 @@ int64 find_lease_of(const Consumer& consumer, int64 position) {
     return number == no_lease;
   });
   return number;
-}
-
-// Is the event still to be delivered for the first time?
-bool is_ahead(const Place& place, int64 position, std::uint64_t txid) {
-  return position > place.cursor.position || is_owed(place.late, place.late_count, txid, position);
-}
-
-Positions without_position(Positions positions, int64 position) {
-  Positions rest{palloc_array_of<int64>(positions.count), 0};
-  for (std::size_t i = 0; i < positions.count; i++)
-    if (positions.values[i] != position) rest.values[rest.count++] = positions.values[i];
-  return rest;
-}
-
-void become_cancelled(Task& task) {
-  task.state = TaskState::cancelled;
-  task.schedule_at = no_time;
-  task.finalized_at = at_time(now_ms());
-}
-
-// Takes the event out of its lease, so that the worker's ack no longer counts it. Returns the
-// lease's number. Returns no_lease if the event is in none, or if the worker is settling the lease
-// at the moment: its transaction must not be waited for, because it may pull next and so wait for
-// this one.
-int64 take_out_of_lease(const Consumer& consumer, int64 position) {
-  const int64 number = find_lease_of(consumer, position);
-  if (number == no_lease) return no_lease;
-  const Lease lease = lock_lease(consumer, number, IfLocked::skip);
-  if (!lease.row || !lease.has(position)) return no_lease;
-  shrink_lease(consumer, lease, without_position(lease.fresh, position),
-               without_position(lease.again, position));
-  KANTHORQ_TEST_POINT("cancel_lease");
-  return number;
-}
-
-// Cancels an event that has a task. The row of a running one belongs to its lease, whose worker may
-// be settling it. It may be locked here only after the event was taken out of the lease.
-bool cancel_task(const Consumer& consumer, const Task& seen) {
-  if (!can_cancel(seen.state)) return false;
-  const bool was_running = seen.state == TaskState::running;
-  if (was_running && take_out_of_lease(consumer, seen.position) == no_lease) return false;
-  const FoundTask locked = lock_task(consumer.table, seen.position);
-  if (!was_running && !(locked.row && can_cancel(locked.task.state))) return false;
-  Task task = locked.row ? locked.task : seen;
-  if (!locked.row) task.errors = no_errors();  // those went with the row
-  become_cancelled(task);
-  put_task(consumer.table, task);
-  return true;
-}
-
-// Cancels an event that has no task: it is in a lease for the first time, or not delivered yet.
-bool cancel_without_task(const Consumer& consumer, const StreamRow& row) {
-  const int64 lease = take_out_of_lease(consumer, row.position());
-  if (lease == no_lease && !is_ahead(read_place(consumer), row.position(), row.txid()))
-    return false;
-  Task task = lease == no_lease ? new_task(row) : first_attempt(row, lease);
-  become_cancelled(task);
-  put_task(consumer.table, task);
-  return true;
-}
-
-bool try_to_cancel(const Consumer& consumer, const StreamRow& row) {
-  const FoundTask found = find_task(consumer.table, row.position());
-  return found.row ? cancel_task(consumer, found.task) : cancel_without_task(consumer, row);
-}
-
-// It tries twice. A nack does not wait for this, and may move the event from its lease to a task
-// after this looked for a task and before it looked for a lease.
-bool cancel_event(const Consumer& consumer, const StreamRow& row) {
-  if (try_to_cancel(consumer, row)) return true;
-  KANTHORQ_TEST_POINT("cancel_again");
-  return try_to_cancel(consumer, row);
-}
-
-void become_available(Task& task) {
-  task.state = TaskState::available;
-  task.attempt_count = 0;
-  task.schedule_at = at_time(now_ms());
-  task.finalized_at = no_time;
-}
-
-bool resume_event(const Consumer& consumer, const StreamRow& row) {
-  const FoundTask seen = find_task(consumer.table, row.position());
-  if (!seen.row || !can_resume(seen.task.state)) return false;
-  const FoundTask locked = lock_task(consumer.table, row.position());
-  if (!locked.row || !can_resume(locked.task.state)) return false;
-  if (is_ahead(read_place(consumer), row.position(), row.txid())) {
-    delete_task(consumer.table, locked);  // the event comes in its turn
-  } else {
-    Task task = locked.task;
-    become_available(task);
-    change_task(consumer.table, locked, task);
-  }
-  wake_at_commit(consumer.stream);
-  return true;
-}
-
-// The array's elements, each an event id. A null array is an empty one: array_agg over no rows is
-// null.
-Elements event_ids_argument(FunctionCallInfo fcinfo, int argument) {
-  const Elements ids = optional_elements(fcinfo, argument, "ids", TEXTOID);
-  for (int i = 0; i < ids.count; i++)
-    require_event_id(view_of(DatumGetTextPP(ids.required(i))), ids.source(i));
-  return ids;
-}
-
-struct Ids {
-  Datum* values;
-  int count;
-};
-
-// Changes each event by `change(consumer, row)`. Returns the ids of those for which it returns
-// true.
-template <typename Change>
-Ids change_each(const Consumer& consumer, const OpenStream& stream, Snapshot snapshot,
-                const Elements& ids, Change change) {
-  Ids changed{palloc_array_of<Datum>(ids.count), 0};
-  const auto change_row = [&](const StreamRow& row) {
-    return selects(consumer, row) && change(consumer, row);
-  };
-  const RowMemory memory;
-  for (int i = 0; i < ids.count; i++) {
-    const std::string_view id = view_of(DatumGetTextPP(ids.values[i]));
-    const bool is_changed =
-        memory.during([&] { return with_event(stream, snapshot, id, change_row).value_or(false); });
-    if (is_changed) changed.values[changed.count++] = ids.values[i];
-    KANTHORQ_TEST_POINT("change_event");
-    CHECK_FOR_INTERRUPTS();
-  }
-  memory.end();
-  return changed;
-}
-
-// What kanthorq_cancel and kanthorq_resume do: changes the events as change_each() does, in the
-// consumer's turn, and returns the ids as an array.
-template <typename Change>
-Datum change_events(FunctionCallInfo fcinfo, const char* function, Change change) {
-  require_argument(fcinfo, change_argument::consumer, "consumer");
-  const Elements ids = event_ids_argument(fcinfo, change_argument::ids);
-  PreventCommandIfReadOnly(function);
-  const auto change_all = [&](const Consumer& opened, const OpenStream& stream) {
-    const Consumer consumer = take_turn(opened, stream);
-    return with_newest_snapshot(
-        [&](Snapshot newest) { return change_each(consumer, stream, newest, ids, change); });
-  };
-  const Ids changed =
-      with_worker(own_schema(fcinfo), text_argument(fcinfo, change_argument::consumer),
-                  RowExclusiveLock, ACL_UPDATE, change_all);
-  return PointerGetDatum(
-      construct_array(changed.values, changed.count, TEXTOID, -1, false, TYPALIGN_INT));
 }
 
 // Looks in the order in which an event moves on meanwhile, as has_unfinished() does. A seek moves
@@ -255,14 +98,6 @@ void list_tasks(const Consumer& consumer, NullableDatum state, int size, ReturnS
 }  // namespace kanthorq
 
 using namespace kanthorq;
-
-KANTHORQ_FUNCTION(kanthorq_cancel) {
-  return change_events(fcinfo, "kanthorq_cancel()", cancel_event);
-}
-
-KANTHORQ_FUNCTION(kanthorq_resume) {
-  return change_events(fcinfo, "kanthorq_resume()", resume_event);
-}
 
 KANTHORQ_FUNCTION(kanthorq_task_state) {
   const std::string_view id = text_argument(fcinfo, task_state_argument::id);

@@ -125,7 +125,7 @@ my %looks = (
         qr/consumer "worker" has not finished/
     ],
     cancel => [
-        ['cancel_again'],
+        ['cancel_taken'],
         "SELECT cardinality(kanthorq_cancel('worker', ARRAY[(SELECT max(id) FROM kanthorq_stream_orders)]))",
         qr/^1$/
     ],

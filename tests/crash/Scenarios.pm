@@ -161,14 +161,14 @@ scenario(
     name   => 'cancel',
     before => $leased . ';' . publish('orders', 'e'),
     run    => "SELECT cardinality(kanthorq_cancel('worker', $ids))",
-    at     => [qw(cancel_lease cancel_lease:2 change_event change_event:2 change_event:3)],
+    at     => [qw(cancel_lease cancel_taken change_event change_event:2 change_event:3)],
     answer => 3,
     after  => [ "SELECT kanthorq_ack('worker', $lease)" => 2, pulled('worker') => '' ]);
 scenario(
     name   => 'cancel what is done',
     run    => q{SELECT cardinality(kanthorq_cancel('worker', array_agg(id))) FROM kanthorq_stream_orders
                 WHERE kanthorq_task_state('worker', id) = 'completed'},
-    at     => ['cancel_again'],
+    at     => ['cancel_taken'],
     answer => 0);
 scenario(
     name   => 'look',
