@@ -78,38 +78,42 @@ void deliver_late(RunningPull& pull) {
       [&](const LateWriter* ended, const OwedRun& run) { return deliver_owed(pull, ended, run); });
 }
 
-// Positions, as many as come.
-struct GrowingPositions {
-  Positions positions{nullptr, 0};
-  std::size_t room = 0;
+// The events that were cancelled before they were delivered. There may be many more of them than a
+// pull gets to, so they are read in pieces as the reading of the stream moves on.
+class CancelledAhead {
+ public:
+  CancelledAhead(Relation tasks, int64 cursor, int64 upto)
+      : tasks_(tasks), known_upto_(cursor), upto_(upto) {}
 
-  void add(int64 position) {
-    if (positions.count == room) grow();
-    positions.values[positions.count++] = position;
+  // Ask in ascending order.
+  bool has(int64 position) {
+    if (position > known_upto_) read_from(position);
+    return std::binary_search(positions_, positions_ + count_, position);
   }
 
-  void grow() {
-    room = Max(std::size_t{64}, 2 * room);
-    int64* grown = palloc_array_of<int64>(room);
-    std::copy_n(positions.values, positions.count, grown);
-    positions.values = grown;
+ private:
+  static constexpr std::size_t most = 128;
+
+  void read_from(int64 position) {
+    count_ = 0;
+    known_upto_ = upto_;
+    ScanKeyData keys[2] = {
+        compares_bigint(task_position_column, BTGreaterEqualStrategyNumber, F_INT8GE, position),
+        compares_bigint(task_position_column, BTLessEqualStrategyNumber, F_INT8LE, upto_)};
+    for_rows(tasks_, index_on(tasks_, task_position_column), keys, 2, [&](HeapTuple row) {
+      positions_[count_++] = DatumGetInt64(row_value(tasks_, row, task_position_column));
+      if (count_ < most) return true;
+      known_upto_ = positions_[count_ - 1];
+      return false;
+    });
   }
+
+  Relation tasks_;
+  int64 known_upto_;
+  int64 upto_;
+  std::size_t count_ = 0;
+  int64 positions_[most];
 };
-
-// The events after the cursor that were cancelled before they were delivered.
-Positions find_cancelled_ahead(const RunningPull& pull, int64 upto) {
-  Relation tasks = pull.consumer.table;
-  GrowingPositions cancelled;
-  ScanKeyData keys[2] = {
-      compares_bigint(task_position_column, BTGreaterStrategyNumber, F_INT8GT,
-                      pull.place.cursor.position),
-      compares_bigint(task_position_column, BTLessEqualStrategyNumber, F_INT8LE, upto)};
-  for_rows(tasks, index_on(tasks, task_position_column), keys, 2, [&](HeapTuple row) {
-    cancelled.add(DatumGetInt64(row_value(tasks, row, task_position_column)));
-    return true;
-  });
-  return cancelled.positions;
-}
 
 // How far this pull may read: an ordered consumer stays below what open writers may still commit.
 int64 reading_limit(const RunningPull& pull) {
@@ -126,7 +130,7 @@ Move deliver_new(RunningPull& pull) {
   const int64 limit = reading_limit(pull);
   // While an ended writer still owes events, the cursor stands still: they come first.
   if (pull.is_full() || pull.has_read_enough() || limit <= cursor.position) return move;
-  const Positions cancelled = find_cancelled_ahead(pull, limit);
+  CancelledAhead cancelled(pull.consumer.table, cursor.position, limit);
   bool is_finished = true;
   for_positions(pull.stream, pull.snapshot, cursor.position, limit, [&](const StreamRow& row) {
     if (pull.is_full() || pull.has_read_enough()) return is_finished = false;
@@ -135,7 +139,7 @@ Move deliver_new(RunningPull& pull) {
         is_of_open_writer(row.txid(), position, pull.writers.txids, pull.writers.count,
                           pull.place.late, pull.place.late_count, cursor.ceiling);
     if (!comes_later && is_selected(pull, row) &&
-        !deliver_unless(holds(cancelled, position), pull, row))
+        !deliver_unless(cancelled.has(position), pull, row))
       return is_finished = false;
     move.over_row(position, comes_later);
     pull.rows_read++;
