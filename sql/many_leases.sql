@@ -48,4 +48,36 @@ WHERE "position" IN (490, 410, 468, 3, 467, 2, 430, 450, 470, 409, 500) ORDER BY
 -- The workers settle the rest.
 SELECT sum(kanthorq_ack('crowd', lease)) FROM kanthorq_delivery_lease WHERE consumer = 'crowd' AND lease <> 0;
 
+-- The slots of a crowd don't stay when its leases end, or each look at the leases would read them for ever.
+SELECT count(*) <= 64 AS are_few FROM kanthorq_delivery_lease WHERE consumer = 'crowd';
+SELECT answer, looked_at <= 3 * 64 AS looks_at_few
+FROM pg_temp.look($$ SELECT count(*) FROM kanthorq_pull('crowd') $$);
+SELECT answer, looked_at <= 3 * 64 AS looks_at_few
+FROM pg_temp.look($$ SELECT count(*) FROM kanthorq_pull('crowd') $$);
+-- So many stay as a consumer with some dozens of workers needs: it makes no slots, and deletes none.
+SELECT name FROM kanthorq_consumer_create('crew', 'crowd');
+SELECT count(DISTINCT lease)
+FROM generate_series(1, 64), LATERAL kanthorq_pull('crew', CASE WHEN generate_series > 0 THEN 1 END);
+CREATE FUNCTION pg_temp.made_or_deleted() RETURNS bigint LANGUAGE sql AS $$
+    SELECT n_tup_ins + n_tup_del FROM pg_stat_xact_all_tables WHERE relname = 'kanthorq_delivery_lease' $$;
+BEGIN;
+SELECT pg_temp.made_or_deleted() AS before \gset
+SELECT sum(kanthorq_ack('crew', lease)) FROM kanthorq_delivery_lease WHERE consumer = 'crew' AND slot % 2 = 0;
+SELECT count(DISTINCT lease)
+FROM generate_series(1, 32), LATERAL kanthorq_pull('crew', CASE WHEN generate_series > 0 THEN 1 END);
+SELECT pg_temp.made_or_deleted() - :before AS made_or_deleted;
+COMMIT;
+-- A new slot has the lowest number that is unused.
+SELECT count(DISTINCT lease)
+FROM generate_series(1, 6), LATERAL kanthorq_pull('crew', CASE WHEN generate_series > 0 THEN 1 END);
+SELECT sum(kanthorq_ack('crew', lease)) FROM kanthorq_delivery_lease WHERE consumer = 'crew' AND slot IN (66, 67, 69, 70);
+SELECT slot FROM kanthorq_delivery_lease WHERE consumer = 'crew' AND slot > 64 ORDER BY slot;
+SELECT count(DISTINCT lease)
+FROM generate_series(1, 3), LATERAL kanthorq_pull('crew', CASE WHEN generate_series > 0 THEN 1 END);
+SELECT slot FROM kanthorq_delivery_lease WHERE consumer = 'crew' AND slot > 64 ORDER BY slot;
+-- A seek ends them all.
+SELECT kanthorq_consumer_seek('crew', 'first', confirm => 'crew');
+SELECT count(*), count(*) FILTER (WHERE lease <> 0) AS leases FROM kanthorq_delivery_lease WHERE consumer = 'crew';
+SELECT count(*), count(DISTINCT lease) FROM kanthorq_pull('crew', 400);
+
 SELECT kanthorq_stream_drop('crowd', confirm => 'crowd');

@@ -7,6 +7,11 @@ namespace kanthorq {
 
 namespace {
 
+// Slots up to this one stay when their leases end, so that a consumer with so many leases open at
+// once writes HOT updates only. Those above are deleted. Each look at the leases reads all slots,
+// and without this it would read for ever as many as there ever were.
+constexpr int32 kept_slots = 64;
+
 Datum encoded(Positions positions) {
   auto* bytes =
       static_cast<bytea*>(palloc(VARHDRSZ + max_encoded_positions_bytes(positions.count)));
@@ -32,6 +37,10 @@ Positions decoded(Datum value) {
   std::int64_t position = 0;
   while (reader.next(position)) positions.values[positions.count++] = position;
   return positions;
+}
+
+int32 slot_in(Relation table, HeapTuple row) {
+  return DatumGetInt32(row_value(table, row, lease_slot_column));
 }
 
 int64 number_in(Relation table, HeapTuple row) {
@@ -65,24 +74,31 @@ void insert_slot(Relation table, const Consumer& consumer, int32 slot, int64 num
   insert_row(table, values);
 }
 
-void clear_slot(Relation table, HeapTuple row) { update_slot(table, row, free_slot, 0, {}, {}); }
+void clear_slot(Relation table, HeapTuple row) {
+  if (slot_in(table, row) > kept_slots)
+    delete_row(table, row);
+  else
+    update_slot(table, row, free_slot, 0, {}, {});
+}
 
-// A copy of the last free slot; null if there is none, and then `in_use` counts all slots.
+// A copy of a free slot. If there is none, the row is null, and `unused` is the lowest number that
+// no slot has.
 struct FreeSlot {
   HeapTuple row;
-  int32 in_use;
+  int32 unused;
 };
 
 FreeSlot find_free_slot(Relation table, const Consumer& consumer) {
-  FreeSlot free{nullptr, 0};
+  FreeSlot free{nullptr, 1};
+  int32 above = 0;
   for_slots(table, consumer, [&](HeapTuple row) {
-    if (number_in(table, row) != free_slot) {
-      free.in_use++;
-      return true;
-    }
-    free.row = heap_copytuple(row);
-    return false;
+    const int32 slot = slot_in(table, row);
+    if (slot + 1 != above) free.unused = slot + 1;
+    above = slot;
+    if (number_in(table, row) == free_slot) free.row = heap_copytuple(row);
+    return free.row == nullptr;
   });
+  if (above != 1) free.unused = 1;
   return free;
 }
 
@@ -162,7 +178,7 @@ void open_lease(const Consumer& consumer, int64 number, int64 deadline, Position
     if (free.row)
       update_slot(table, free.row, number, deadline, fresh, again);
     else
-      insert_slot(table, consumer, free.in_use + 1, number, deadline, fresh, again);
+      insert_slot(table, consumer, free.unused, number, deadline, fresh, again);
   });
 }
 

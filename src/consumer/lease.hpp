@@ -1,13 +1,15 @@
 // Leases: which events a worker has, and until when.
 //
 // A lease is a row of kanthorq_delivery_lease. The rows are slots that are used again. No index is
-// on a column that changes, so every change of a slot is HOT, and a consumer has as many slots as
-// it ever had leases open at once. A lease keeps its events as positions: those that are delivered
+// on a column that changes, so every change of a slot is HOT. A new lease takes a free slot, or
+// makes one with the lowest number that is unused. The slots of a burst of leases are deleted when
+// these end; the first ones stay. A lease keeps its events as positions: those that are delivered
 // for the first time (fresh), and those that have a task row (again).
 //
 // Whoever holds the lock of its row changes a slot that is in use: the worker that settles the
-// lease, or a pull that collects it after its deadline. A free slot is taken under lock_consumer().
-// So a worker never waits for another worker's pull.
+// lease, or a pull that collects it after its deadline. A free slot is taken, and a new one made,
+// under lock_consumer(). Nobody else makes one, so an unused number stays so until then. So a
+// worker never waits for another worker's pull.
 #pragma once
 
 #include "consumer/definition.hpp"
@@ -83,7 +85,8 @@ struct SeenLease {
 // changed since it was seen: it may not have run out any more, and its lock would be kept.
 Lease lock_seen_lease(const Consumer& consumer, const SeenLease& seen, IfLocked if_locked);
 
-// Leaves these events in a lease whose row is locked. If none is left, the slot becomes free.
+// Leaves these events in a lease whose row is locked. If none is left, the slot becomes free
+// or is deleted.
 void shrink_lease(const Consumer& consumer, const Lease& lease, Positions fresh, Positions again);
 
 // Moves the deadline of a lease whose row is locked.
