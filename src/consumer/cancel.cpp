@@ -11,6 +11,7 @@
 #include "server/array.hpp"
 #include "server/datum.hpp"
 #include "server/fault.hpp"
+#include "server/lock.hpp"
 #include "server/rows.hpp"
 #include "server/scope.hpp"
 #include "server/test_point.hpp"
@@ -98,9 +99,11 @@ struct SeenLeases {
   std::size_t count;
 };
 
-// The leases that have some of these events, as they are committed. Each is read once.
+// The leases that have some of these events, as they are committed. Each is read once. The lock
+// keeps a VACUUM FULL from moving the rows that were seen.
 SeenLeases find_leases_with(const Consumer& consumer, Positions wanted) {
   SeenLeases found{palloc_array_of<SeenLease>(wanted.count), 0};
+  lock_relation(own_table_oid(consumer.schema, lease_table), RowExclusiveLock);
   for_leases(consumer, [&](const Lease& lease) {
     if (has_one_of(lease, wanted)) found.leases[found.count++] = {lease.number, lease.row->t_self};
     return found.count < wanted.count;  // an event is in one lease only

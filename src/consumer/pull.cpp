@@ -116,18 +116,27 @@ struct Outcome {
   int64 due;       // if it is not done: when there may be something, unless others commit before
 };
 
+// Has the next of those that wait look when this transaction has ended, if there is more. Asking
+// here costs less than waking another session in order to find nothing.
+void call_next(const Consumer& consumer, const OpenStream& stream, const Place& place) {
+  const Oid table = RelationGetRelid(consumer.table);
+  if (!has_line(table)) return;
+  const bool has_more = due_at(consumer, stream, place) <= now_ms() + Waiting::longest_ms;
+  wake_next_at_end(table, has_more);
+}
+
 // Delivers once, unless there is nothing to look for. It is done if the caller must commit what it
 // did. Otherwise nothing was written, and other workers may pull in the meantime. The last try is
-// written, too. Of the sessions that wait, one at most waits for the turn: when it has it, it looks
-// at all that is there.
+// written, too. Of the sessions that wait, one waits for the turn: when it has it, it looks at all
+// that is there.
 Outcome try_pull(const Consumer& opened, const OpenStream& stream, const PullArguments& arguments,
-                 bool is_last, Skipped& skipped, ReturnSetInfo* result) {
+                 bool is_last, Waiting& waiting, Skipped& skipped, ReturnSetInfo* result) {
   const Place seen = read_place(opened);
   const int64 due = due_at(opened, stream, skipped.place_after(opened, seen));
   const bool must_write_skipped = is_last && skipped.holds(opened, seen);
   if (due > now_ms() && !must_write_skipped) return {false, false, due};
 
-  if (!promise_look()) return {false, false, PG_INT64_MAX};
+  if (!is_last && !waiting.may_wait_for_turn()) return {false, false, PG_INT64_MAX};
   const Consumer consumer = take_turn(opened, stream);
   begin_promised_look();
   KANTHORQ_TEST_POINT("pull_locked");
@@ -147,7 +156,7 @@ Outcome try_pull(const Consumer& opened, const OpenStream& stream, const PullArg
   KANTHORQ_TEST_POINT("pull_place");
   if (!delivery.must_be_kept && !is_moved) unlock_consumer(consumer);
   if (!keep) return {false, false, due_after(consumer, delivery.writers)};
-  if (delivery.must_be_kept) wake_next_at_end(RelationGetRelid(consumer.table));
+  if (delivery.must_be_kept || is_moved) call_next(consumer, stream, delivery.place);
   CommandCounterIncrement();
   return {true, delivery.must_be_kept, 0};
 }
@@ -188,6 +197,12 @@ void give_room(FunctionCallInfo fcinfo, std::size_t size) {
   });
 }
 
+// A session whose transaction holds something that others may wait for must not leave it to them
+// to look. If it waits for the turn itself, the server notices a deadlock.
+bool must_wait_alone(const Consumer& consumer) {
+  return TransactionIdIsValid(GetTopTransactionIdIfAny()) || has_turn(consumer);
+}
+
 // Tries until it is done or the time is over.
 void pull(const Consumer& opened, const OpenStream& stream, const PullArguments& arguments,
           ReturnSetInfo* result) {
@@ -197,7 +212,7 @@ void pull(const Consumer& opened, const OpenStream& stream, const PullArguments&
       AllocSetContextCreate(CurrentMemoryContext, "KanthorQ skipped", ALLOCSET_SMALL_SIZES);
   Skipped skipped(memory_of_skipped);
   Waiting waiting(opened.stream, RelationGetRelid(opened.table),
-                  has_turn(opened) ? Company::alone : Company::line,
+                  must_wait_alone(opened) ? Company::alone : Company::line,
                   arguments.started + arguments.wait_ms);
   Outcome outcome{};
   for (bool is_first = true;; is_first = false) {
@@ -205,7 +220,7 @@ void pull(const Consumer& opened, const OpenStream& stream, const PullArguments&
     waiting.listen();
     outcome = with_context(memory_of_try, [&] {
       const Consumer consumer = is_first ? opened : read_again(opened);
-      return try_pull(consumer, stream, arguments, is_last, skipped, result);
+      return try_pull(consumer, stream, arguments, is_last, waiting, skipped, result);
     });
     MemoryContextReset(memory_of_try);
     if (outcome.is_done || is_last) break;

@@ -7,18 +7,9 @@ namespace kanthorq {
 
 namespace {
 
-// A consumer's line is one of so many, from the one that its hash names on. Should two sessions
-// choose different ones for the same consumer, a commit calls one in each.
-constexpr std::size_t lines_tried = 8;
-
 // Where this process stands.
 Line* standing;
 bool has_promised;
-
-std::size_t line_at(Oid consumer, std::size_t try_number) {
-  return ((hash_bytes_uint32(consumer) ^ hash_bytes_uint32(MyDatabaseId)) + try_number) %
-         line_count;
-}
 
 // For the owner of the line's mutex.
 bool is_of(const Line& line, Oid consumer) {
@@ -31,31 +22,29 @@ pg_atomic_uint64& bits_of(const Line& line, std::size_t number) {
 
 std::uint64_t bit_of(std::size_t number) { return std::uint64_t{1} << (number % 64); }
 
-// Enters the line if it is the consumer's.
-bool join(Line& line, Oid consumer) {
-  SpinLockAcquire(&line.mutex);
-  const bool joined = is_of(line, consumer);
-  if (joined) line.sessions++;
-  SpinLockRelease(&line.mutex);
-  return joined;
+// For the owner of the line's mutex, if nobody stands in the line.
+void found(Line& line, std::size_t number, std::size_t bucket, Oid consumer) {
+  line.database = MyDatabaseId;
+  line.consumer = consumer;
+  line.bucket = bucket;
+  for (pg_atomic_uint32* value : {&line.caller, &line.promised, &line.pause_ms, &line.timekeeper})
+    pg_atomic_write_u32(value, 0);
+  pg_atomic_fetch_or_u64(&bits_of(line, number), bit_of(number));
 }
 
-// Makes the line the consumer's if it is free.
-bool found(Line& line, std::size_t number, std::size_t bucket, Oid consumer) {
+// Enters the line if it is the consumer's, or with `bucket` also if nobody stands in it.
+bool enter(std::size_t number, Oid consumer, std::optional<std::size_t> bucket) {
+  Line& line = shared_memory()->lines[number];
   SpinLockAcquire(&line.mutex);
-  const bool is_free = line.sessions == 0;
-  if (is_free) {
-    line.database = MyDatabaseId;
-    line.consumer = consumer;
-    line.sessions = 1;
-    line.bucket = bucket;
-    for (pg_atomic_uint32* number_in :
-         {&line.caller, &line.promised, &line.pause_ms, &line.timekeeper})
-      pg_atomic_write_u32(number_in, 0);
-    pg_atomic_fetch_or_u64(&bits_of(line, number), bit_of(number));
+  bool entered = is_of(line, consumer);
+  if (!entered && bucket && line.sessions == 0) {
+    found(line, number, *bucket, consumer);
+    entered = true;
   }
+  if (entered) line.sessions++;
   SpinLockRelease(&line.mutex);
-  return is_free;
+  if (entered) standing = &line;
+  return entered;
 }
 
 void step_out(Line& line, std::size_t number) {
@@ -68,6 +57,12 @@ bool was_called(Line& line) {
   return pg_atomic_read_u32(&line.caller) != static_cast<std::uint32_t>(Caller::nobody);
 }
 
+// For a session that begins to look.
+void become_timekeeper() {
+  pg_atomic_write_u64(&standing->looked_at, static_cast<std::uint64_t>(steady_ms()));
+  pg_atomic_write_u32(&standing->timekeeper, static_cast<std::uint32_t>(MyProcPid));
+}
+
 void keep_promise() {
   if (!has_promised) return;
   has_promised = false;
@@ -76,20 +71,26 @@ void keep_promise() {
 
 }  // namespace
 
+std::size_t line_at(Oid consumer, std::size_t try_number) {
+  return ((hash_bytes_uint32(consumer) ^ hash_bytes_uint32(MyDatabaseId)) + try_number) %
+         line_count;
+}
+
+bool is_line_of(Line& line, Oid consumer) {
+  SpinLockAcquire(&line.mutex);
+  const bool is_its_line = is_of(line, consumer);
+  SpinLockRelease(&line.mutex);
+  return is_its_line;
+}
+
 bool enter_line(std::string_view stream, Oid consumer) {
-  Shared* shared = shared_memory();
-  if (!shared) return false;
+  if (!shared_memory()) return false;
   leave_line(true);
-  for (std::size_t i = 0; i < lines_tried && !standing; i++) {
-    Line& line = shared->lines[line_at(consumer, i)];
-    if (join(line, consumer)) standing = &line;
-  }
-  for (std::size_t i = 0; i < lines_tried && !standing; i++) {
-    const std::size_t number = line_at(consumer, i);
-    if (found(shared->lines[number], number, bucket_of(stream), consumer))
-      standing = &shared->lines[number];
-  }
-  return standing != nullptr;
+  for (std::size_t i = 0; i < lines_tried; i++)
+    if (enter(line_at(consumer, i), consumer, std::nullopt)) return true;
+  for (std::size_t i = 0; i < lines_tried; i++)
+    if (enter(line_at(consumer, i), consumer, bucket_of(stream))) return true;
+  return false;
 }
 
 // In this order: whoever calls after the exchange finds this session asleep, or about to be, and
@@ -97,8 +98,7 @@ bool enter_line(std::string_view stream, Oid consumer) {
 Caller begin_look() {
   ConditionVariablePrepareToSleep(&standing->called);
   keep_promise();
-  pg_atomic_write_u64(&standing->looked_at, static_cast<std::uint64_t>(steady_ms()));
-  pg_atomic_write_u32(&standing->timekeeper, static_cast<std::uint32_t>(MyProcPid));
+  become_timekeeper();
   return static_cast<Caller>(pg_atomic_exchange_u32(&standing->caller, 0));
 }
 
@@ -109,7 +109,9 @@ bool promise_look() {
 }
 
 void begin_promised_look() {
-  if (standing) keep_promise();
+  if (!has_promised) return;
+  keep_promise();
+  become_timekeeper();
 }
 
 // The server's function waits for the latch before it sees that it was signalled. If the look
@@ -121,7 +123,7 @@ bool sleep_until_called(int64 ms) {
 
 // Not all of those that notice look at once.
 int64 until_look_is_missed() {
-  constexpr int64 grace_ms = 20;
+  constexpr int64 grace_ms = 50;
   constexpr int spread_ms = 64;
   if (pg_atomic_read_u32(&standing->timekeeper) == static_cast<std::uint32_t>(MyProcPid)) return 0;
   const auto looked_at = static_cast<int64>(pg_atomic_read_u64(&standing->looked_at));
@@ -152,23 +154,9 @@ void leave_line(bool call_next) {
 }
 
 void call_one(Line& line, Caller caller) {
-  if (caller == Caller::session) pg_atomic_write_u32(&line.pause_ms, 0);
   if (pg_atomic_read_u32(&line.promised) != 0) return;
   const auto number = static_cast<std::uint32_t>(caller);
   if (pg_atomic_exchange_u32(&line.caller, number) == 0) ConditionVariableSignal(&line.called);
-}
-
-int find_line(Oid consumer) {
-  Shared* shared = shared_memory();
-  for (std::size_t i = 0; shared && i < lines_tried; i++) {
-    const std::size_t number = line_at(consumer, i);
-    Line& line = shared->lines[number];
-    SpinLockAcquire(&line.mutex);
-    const bool found = is_of(line, consumer);
-    SpinLockRelease(&line.mutex);
-    if (found) return static_cast<int>(number);
-  }
-  return -1;
 }
 
 }  // namespace kanthorq

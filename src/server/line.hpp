@@ -5,8 +5,9 @@
 // line. Nobody is forgotten, because of three rules:
 //   - Whoever is called looks, at everything that is there by then. Until it begins to look, nobody
 //     else needs to be called.
-//   - Whoever takes events calls the next when its transaction ends, however it ends. So all go on,
-//     one after the other, while there is more.
+//   - Whoever takes events and leaves some calls the next when its transaction ends. So all go on,
+//     one after the other, while there is more. If the transaction rolls back, it calls the next in
+//     any case.
 //   - Whoever leaves the line without that, because its time is over or because of an error, calls
 //     another in its stead.
 // The session that looked last knows when a retry or a deadline falls due, and looks then, and once
@@ -37,7 +38,7 @@ Caller begin_look();
 // no need to.
 bool promise_look();
 
-// To be called when a promised look begins. Does nothing if none is promised.
+// To be called when a promised look begins, if one is promised.
 void begin_promised_look();
 
 // Sleeps until this session is called, or for `ms`. Returns whether it was called.
@@ -56,11 +57,25 @@ int64 begin_pause(int64 longest_ms);
 // one was called since it began to look.
 void leave_line(bool call_next);
 
-// Calls a session of this line, unless one is about to look. If the caller is a session, it has
-// taken events.
+// Calls a session of this line, unless one is about to look.
 void call_one(Line& line, Caller caller);
 
-// The number of the consumer's line, -1 if nobody waits.
-int find_line(Oid consumer);
+// A consumer's line is one of so many, from the one that its hash names on. Two sessions that enter
+// at the same moment may choose different ones. That does no harm: each line has its own calls.
+inline constexpr std::size_t lines_tried = 8;
+std::size_t line_at(Oid consumer, std::size_t try_number);
+
+// Is it the line of this consumer, with somebody in it?
+bool is_line_of(Line& line, Oid consumer);
+
+// Runs `body(line, number)` for each line in which sessions wait for the consumer.
+template <typename Body>
+void for_lines_of(Oid consumer, Body body) {
+  Shared* shared = shared_memory();
+  for (std::size_t i = 0; shared && i < lines_tried; i++) {
+    const std::size_t number = line_at(consumer, i);
+    if (is_line_of(shared->lines[number], consumer)) body(shared->lines[number], number);
+  }
+}
 
 }  // namespace kanthorq

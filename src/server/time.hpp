@@ -12,9 +12,9 @@ inline int64 now_ms() { return epoch_milliseconds(GetCurrentTimestamp()); }
 
 // A clock that nobody sets, for how long something takes: milliseconds since a moment of its own.
 inline int64 steady_ms() {
-  instr_time now;
-  INSTR_TIME_SET_CURRENT(now);
-  return static_cast<int64>(INSTR_TIME_GET_MILLISEC(now));
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<int64>(now.tv_sec) * 1000 + now.tv_nsec / 1'000'000;
 }
 
 // An interval argument in milliseconds. A month counts as 30 days. Raises 22023 for less than

@@ -95,6 +95,14 @@ void Waiting::sleep_alone(int64 ms) {
   woken_ = !ConditionVariableTimedSleep(alone_, ms, wait_event());
 }
 
+bool Waiting::may_wait_for_turn() {
+  if (promise_look()) return true;
+  const int64 now = steady_ms();
+  if (now - refused_at_ > 2 * longest_ms) refused_from_ = now;
+  refused_at_ = now;
+  return now - refused_from_ >= longest_ms;
+}
+
 void Waiting::end(bool has_found) {
   if (in_line_) leave_line(!has_found);
   if (alone_) ConditionVariableCancelSleep();

@@ -47,6 +47,11 @@ class Waiting {
   void sleep(int64 due, int64 at_most_ms = PG_INT64_MAX);
   static constexpr int64 longest_ms = 1000;
 
+  // May this session wait for a lock in order to look (promise_look())? If another one does so
+  // already, it should sleep instead. It may after a second of that: should it hold something that
+  // the others wait for, then the server notices the deadlock.
+  bool may_wait_for_turn();
+
   // Call at the end, after an error the transaction's end does it. `has_found`: the look has found
   // something to take, and whoever takes it calls the next (wake.hpp).
   void end(bool has_found);
@@ -70,7 +75,9 @@ class Waiting {
   int64 step_ms_ = 5;
   int64 pause_ms_ = 1;
   bool has_slept_ = false;
-  bool woken_ = false;  // by a commit, since the last look
+  int64 refused_from_ = 0;  // since when may_wait_for_turn() has said no
+  int64 refused_at_ = 0;    // when it did so last
+  bool woken_ = false;      // by a commit, since the last look
 };
 
 }  // namespace kanthorq

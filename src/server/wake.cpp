@@ -40,8 +40,9 @@ void for_numbers(const Numbers<size>& numbers, Body body) {
     for_bits(numbers.bits[i], 64 * i, body);
 }
 
-Numbers<bucket_count> to_wake;  // at the commit of this transaction
-Numbers<line_count> to_call;    // at its end
+Numbers<bucket_count> to_wake;          // at the commit of this transaction
+Numbers<line_count> to_call;            // at its end
+Numbers<line_count> to_call_if_undone;  // if it does not commit
 
 void wake_bucket(std::size_t number) {
   Bucket& bucket = shared_memory()->buckets[number];
@@ -60,8 +61,8 @@ void wake_buckets() {
   KANTHORQ_TEST_POINT("commit_woken");
 }
 
-void call_lines() {
-  for_numbers(to_call,
+void call_lines(const Numbers<line_count>& lines) {
+  for_numbers(lines,
               [](std::size_t line) { call_one(shared_memory()->lines[line], Caller::session); });
 }
 
@@ -71,16 +72,19 @@ void at_end_of_transaction(XactEvent event, void*) {
   if (!ended) return;
   if (event == XACT_EVENT_ABORT) leave_line(true);
   if (event == XACT_EVENT_COMMIT && to_wake.any) wake_buckets();
-  if (to_call.any) call_lines();
+  if (to_call.any) call_lines(to_call);
+  if (event != XACT_EVENT_COMMIT) call_lines(to_call_if_undone);
   to_wake = {};
   to_call = {};
+  to_call_if_undone = {};
 }
 
 // If it took events, others can have them again.
 void at_end_of_subtransaction(SubXactEvent event, SubTransactionId, SubTransactionId, void*) {
   if (event != SUBXACT_EVENT_ABORT_SUB) return;
   leave_line(true);
-  call_lines();
+  call_lines(to_call);
+  call_lines(to_call_if_undone);
 }
 
 }  // namespace
@@ -90,6 +94,7 @@ void follow_transactions() {
   if (is_following) return;
   RegisterXactCallback(at_end_of_transaction, nullptr);
   RegisterSubXactCallback(at_end_of_subtransaction, nullptr);
+  before_shmem_exit([](int, Datum) { leave_line(true); }, Datum{0});
   is_following = true;
 }
 
@@ -99,11 +104,19 @@ void wake_at_commit(std::string_view stream) {
   to_wake.add(bucket_of(stream));
 }
 
-void wake_next_at_end(Oid consumer) {
-  const int line = find_line(consumer);
-  if (line < 0) return;
+bool has_line(Oid consumer) {
+  bool found = false;
+  for_lines_of(consumer, [&](Line&, std::size_t) { found = true; });
+  return found;
+}
+
+void wake_next_at_end(Oid consumer, bool has_more) {
   follow_transactions();
-  to_call.add(static_cast<std::size_t>(line));
+  Numbers<line_count>& lines = has_more ? to_call : to_call_if_undone;
+  for_lines_of(consumer, [&](Line& line, std::size_t number) {
+    pg_atomic_write_u32(&line.pause_ms, 0);  // there was something
+    lines.add(number);
+  });
 }
 
 }  // namespace kanthorq

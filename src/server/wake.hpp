@@ -12,9 +12,12 @@ namespace kanthorq {
 // commits. Cheap enough for every row.
 void wake_at_commit(std::string_view stream);
 
-// This transaction has taken events of a consumer (the oid of its table). When it ends, however it
-// does, one of the sessions that wait for that consumer looks whether there is more.
-void wake_next_at_end(Oid consumer);
+// Does anybody wait in the line of this consumer (the oid of its table)?
+bool has_line(Oid consumer);
+
+// This transaction has taken events of the consumer. When it has ended, one of those that wait in
+// the line looks again: if it rolls back, or if it leaves something to take soon (`has_more`).
+void wake_next_at_end(Oid consumer, bool has_more);
 
 // Follows the transactions of this process, so that an error takes it out of the line in which it
 // stands.
