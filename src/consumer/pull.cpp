@@ -5,6 +5,7 @@
 #include "consumer/lease.hpp"
 #include "consumer/open_consumer.hpp"
 #include "consumer/place.hpp"
+#include "consumer/pull_commit.hpp"
 #include "consumer/settings.hpp"
 #include "server/datum.hpp"
 #include "server/fault.hpp"
@@ -246,7 +247,9 @@ KANTHORQ_FUNCTION(kanthorq_pull) {
   const auto run = [&](const Consumer& consumer, const OpenStream& stream) {
     pull(consumer, stream, arguments, result);
   };
-  with_worker(own_schema(fcinfo), text_argument(fcinfo, pull_argument::consumer), RowExclusiveLock,
-              ACL_UPDATE, run);
+  as_pull([&] {
+    with_worker(own_schema(fcinfo), text_argument(fcinfo, pull_argument::consumer),
+                RowExclusiveLock, ACL_UPDATE, run);
+  });
   return Datum{0};
 }

@@ -59,6 +59,7 @@ extern "C" {
 #include "common/hashfn.h"
 #include "common/int.h"
 #include "executor/executor.h"
+#include "executor/instrument.h"
 #include "executor/nodeHash.h"
 #include "executor/spi.h"
 #include "executor/tstoreReceiver.h"

@@ -34,6 +34,7 @@ for my $point (qw(commit_done commit_woken)) {
 for my $scenario (scenarios()) {
     my %this = %$scenario;
     $node->safe_psql('postgres', $this{before}) if $this{before};
+    $node->safe_psql('postgres', 'CHECKPOINT');  # a crash would forget a pull that is not on the disk yet
     my $contents = contents($node);
     for my $point (@{ $this{at} }) {
         ok(killed_at($point, $this{run}), "$this{name}: killed at $point");

@@ -23,6 +23,7 @@
 //   - story.hpp    each event's story with each consumer: is there an order of what was done to it
 //                  in which every step was allowed
 //   - order.cpp    the order of first deliveries; what acks answered
+//   - forgotten.cpp  pulls that a crash may have forgotten
 //   - oracle.cpp   lost, phantom and altered events; the tables and views in the end
 //   - founder.cpp  streams and consumers that were created and dropped meanwhile
 // Prints TAP, a test for each check, and exits with 1 if one of them fails.
@@ -117,6 +118,7 @@ void drain_all(World& world, Report& report) {
 void summarize(const World& world, const Register& events, int seconds, Report& report) {
   std::size_t transactions = 0, committed = 0, pulls = 0, empty = 0, deliveries = 0, in_vain = 0;
   std::size_t again = 0, settled = 0, refused = 0, undone = 0, cancelled = 0, resumed = 0;
+  std::size_t forgotten = 0;
   for (const PublisherLog& log : world.publishers) transactions += log.transactions.size();
   for (const Register::Entry& entry : events.events) committed += entry.committed;
   for (const WorkerLog& log : world.workers) {
@@ -125,6 +127,7 @@ void summarize(const World& world, const Register& events, int seconds, Report& 
       pulls++;
       deliveries += pull.events.size();
       if (!pull.committed) in_vain += pull.events.size();
+      forgotten += pull.may_be_forgotten;
       for (const Delivered& event : pull.events) again += event.attempt > 1;
     }
     for (const Settlement& settlement : log.settlements)
@@ -140,11 +143,12 @@ void summarize(const World& world, const Register& events, int seconds, Report& 
       "# %zu pulls, %zu of them empty, delivered %zu events, %zu of them again, %zu in vain;\n"
       "# %zu acks, refusals and extensions settled, %zu came too late, %zu were rolled back;\n"
       "# %zu events cancelled, %zu resumed; %d deadlocks, %d serialization failures;\n"
-      "# %d connections lost, %d with the outcome of what a worker did\n",
+      "# %d connections lost, %d with the outcome of what a worker did; %zu pulls that a crash may"
+      " have forgotten\n",
       seconds, transactions, world.tally.prepared, world.tally.failed_fetches, events.events.size(),
       committed, pulls + empty, empty, deliveries, again, in_vain, settled, refused, undone,
       cancelled, resumed, world.tally.deadlocks, world.tally.serialization_failures,
-      world.tally.lost, world.lost.load());
+      world.tally.lost, world.lost.load() - static_cast<int>(forgotten), forgotten);
   report.check(busy);
   const std::size_t least = std::min({committed, deliveries, again, settled, cancelled, resumed,
                                       static_cast<std::size_t>(world.tally.prepared),
@@ -167,6 +171,7 @@ bool run(const Options& options) {
   Client client(options.conninfo);
   Chance chance(options.seed, -1);
   resolve_prepared(world, client, chance, true);
+  find_forgotten(world);
   const Register events = read_tables(world, client, report);
   for (int consumer = 0; consumer < consumer_count; consumer++) {
     Report not_yet;

@@ -203,7 +203,8 @@ class Collector {
                                 .lease = pull.lease,
                                 .attempt = delivered.attempt,
                                 .ms = pull.visibility_ms,
-                                .lost = pull.lost});
+                                .lost = pull.lost,
+                                .may_be_forgotten = pull.may_be_forgotten});
   }
 
   void add_settlement(const WorkerLog& log, const Settlement& settlement, int worker) {

@@ -20,10 +20,14 @@ void Worker::forgive(const SqlError& error) {
 
 void Worker::close_log(std::size_t pulls, std::size_t settlements, bool committed) {
   const Micros done = now();
+  const bool waited =
+      std::any_of(log_.settlements.begin() + static_cast<std::ptrdiff_t>(settlements),
+                  log_.settlements.end(), [](const Settlement& it) { return it.has_written(); });
   for (std::size_t i = pulls; i < log_.pulls.size(); i++) {
     log_.pulls[i].done = done;
     log_.pulls[i].committed = committed;
     log_.pulls[i].lost = lost_;
+    log_.pulls[i].waited = waited;
   }
   for (std::size_t i = settlements; i < log_.settlements.size(); i++) {
     Settlement& settlement = log_.settlements[i];

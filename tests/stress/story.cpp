@@ -208,7 +208,10 @@ class Choice {
   Ending explain_chosen() {
     std::vector<Step> story;
     for (Step step : steps_) {
-      if (!took_place(step) && step.did == Did::deliver) step.did = Did::deliver_in_vain;
+      if (!took_place(step) && step.did == Did::deliver) {
+        step.did = Did::deliver_in_vain;
+        if (step.may_be_forgotten) step.attempt = 0;  // it may follow one that is forgotten as well
+      }
       if (took_place(step) || step.did == Did::deliver_in_vain) story.push_back(step);
     }
     for (const Step& step : unseen_)

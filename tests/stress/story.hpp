@@ -4,7 +4,8 @@
 // an order of these moments in which each step does what the event's state then allows.
 //
 // If the answer to a step was lost, it took effect or not, together with all steps that have the
-// same number in `lost`. Then a story is explained if it is with some of them.
+// same number in `lost`. Then a story is explained if it is with some of them. The same is so for a
+// pull that a crash may have forgotten.
 #pragma once
 
 #include <optional>
@@ -25,6 +26,7 @@ struct Step {
   int attempt = 0;      // 0: nobody knows
   std::int64_t ms = 0;  // how long the lease is, or the wait until the retry
   int lost = 0;
+  bool may_be_forgotten = false;  // it took effect, and a crash may have taken that back
 };
 
 enum class Is { absent, available, running, retryable, completed, discarded, cancelled };

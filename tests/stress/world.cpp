@@ -11,9 +11,10 @@ void Tally::surprise(const std::string& what) {
 
 bool Tally::forgive(const SqlError& error, bool may_deadlock) {
   const std::lock_guard lock(mutex);
-  if (error.is_lost())
+  if (error.is_lost()) {
     lost++;
-  else if (error.state == "40P01" && may_deadlock)
+    losses.push_back(now());
+  } else if (error.state == "40P01" && may_deadlock)
     deadlocks++;
   else if (error.state == "40001")
     serialization_failures++;

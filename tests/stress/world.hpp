@@ -85,6 +85,8 @@ struct Pull {
   bool committed;
   std::vector<Delivered> events;  // none where the answer was lost
   int lost = 0;
+  bool waited = true;             // its transaction did more, so its commit waited for the disk
+  bool may_be_forgotten = false;  // it did not wait, and a crash came: `lost` has a number then
 };
 
 enum class Action { ack, nack, extend };
@@ -100,6 +102,10 @@ struct Settlement {
   Answer answer;
   bool with_effect;
   int lost = 0;
+
+  bool has_written() const {
+    return answer == Answer::settled && (action == Action::extend || count > 0);
+  }
 };
 
 struct Change {
@@ -133,6 +139,7 @@ struct Prepared {
 struct Tally {
   std::mutex mutex;
   std::set<std::string> surprises;
+  std::vector<Micros> losses;  // when a client saw that its connection was lost
   int deadlocks = 0, serialization_failures = 0, prepared = 0, lost = 0, failed_fetches = 0;
 
   void surprise(const std::string& what);
@@ -180,6 +187,8 @@ void resolve_prepared(World& world, Client& client, Chance& chance, bool all);
 void work(World& world, WorkerLog& log, int worker);
 // Creates and drops streams and consumers of its own.
 void found(World& world);
+// Gives numbers to the pulls that a crash may have forgotten, as if their answers had been lost.
+void find_forgotten(World& world);
 // Consumes what is left. False if a consumer does not come to an end.
 bool drain(World& world, WorkerLog& log, int worker);
 

@@ -10,7 +10,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use KanthorQ;
 
-my $node = new_node('prepared');
+my $node = new_node('prepared', 'kanthorq.durable_pull = on');  # no pull is forgotten by the crash
 $node->safe_psql('postgres', q{
     SELECT kanthorq_stream_create('orders');
     SELECT kanthorq_consumer_create('worker', 'orders');

@@ -34,7 +34,7 @@ for my $page (qw(streams consumers publishing operating)) {
     is($err, '', "the statements of docs/$page.md run");
 }
 
-my ($worker, $heartbeat) = shown('workers', 'python');
+my ($worker, $heartbeat, $batches) = shown('workers', 'python');
 my ($source) = shown('workers', 'cpp');
 my $python = $node->basedir . '/worker.py';
 append_to_file($python, $worker);
@@ -171,6 +171,22 @@ for my $wait ("CALL kanthorq_wait('invoices', '1 day');\nSELECT count(*) FROM ka
     $node->safe_psql('postgres',
         q{SELECT kanthorq_ack('invoices', lease) FROM kanthorq_delivery_lease WHERE lease > 0});
 }
+
+# A worker that acknowledges a batch and pulls the next one in one transaction.
+my $by_batch = $node->basedir . '/batches.py';
+append_to_file($by_batch, $batches);
+publish(1, 250);
+$node->safe_psql('postgres', q{SELECT kanthorq_publish('orders', 'order.paid', '\xff')});
+my $next_transaction = 'SELECT pg_snapshot_xmax(pg_current_snapshot())';
+my $before           = $node->safe_psql('postgres', $next_transaction);
+($out, $err) = run_command([ 'python3', $by_batch, $node->connstr('postgres'), 'invoices', '--once' ]);
+is($err, '', 'the worker with one commit for a batch complains of nothing');
+is($out, join("\n", map { qq(order.paid {"order": $_}) } 1 .. 250), 'it handles each event once, in order');
+is($node->safe_psql('postgres', $next_transaction) - $before, 4, 'three batches take a pull and three commits');
+is($node->safe_psql('postgres', q{
+        SELECT attempted_error[1] ->> 'error' FROM kanthorq_tasks('invoices') ORDER BY event_id DESC LIMIT 1}),
+    'UnicodeDecodeError', 'and what it can not handle is discarded');
+is($node->safe_psql('postgres', $drained), 't', 'nothing is left');
 
 # SIGTERM cancels a pull that waits, also through the pooler; nothing is leased.
 for my $connstr ($node->connstr('postgres'), $pooler->connstr('two')) {

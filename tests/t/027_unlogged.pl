@@ -7,7 +7,8 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 use KanthorQ;
 
-my $node = new_node('unlogged');
+# Each pull is there after a crash.
+my $node = new_node('unlogged', 'kanthorq.durable_pull = on');
 $node->safe_psql('postgres', q{
     SELECT kanthorq_stream_create('orders');
     SELECT kanthorq_consumer_create('worker', 'orders');
