@@ -1,3 +1,5 @@
+// Events that come again: those of leases that ran out, and retries that are due.
+//
 // Each event is decided in one piece: its task row is locked, the event is read, and the task moves
 // on. A lease whose events are collected is freed afterwards, in the same transaction.
 #include "consumer/collecting.hpp"

@@ -28,7 +28,7 @@ int64 ordered_limit(const Place& place, const OpenWriters& writers, int64 last) 
 
 // Nobody is woken when a prepared transaction ends. So a session that waits for one looks again
 // soon.
-int64 next_look(const OpenWriters& writers) {
+int64 next_look_at(const OpenWriters& writers) {
   constexpr int64 soon_ms = 25;
   return writers.has_prepared ? now_ms() + soon_ms : PG_INT64_MAX;
 }
@@ -46,7 +46,7 @@ int64 stream_due_at(const Consumer& consumer, const OpenStream& stream, const Pl
   const OpenWriters writers = open_writers(stream);
   const bool has_work = has_ended_writer(place, writers) ||
                         (has_new && ordered_limit(place, writers, last) > place.cursor.position);
-  return has_work ? at_once : next_look(writers);
+  return has_work ? at_once : next_look_at(writers);
 }
 
 // When the next retry is due, PG_INT64_MAX if there is none.
@@ -76,7 +76,7 @@ int64 due_at(const Consumer& consumer, const OpenStream& stream, const Place& pl
 }
 
 int64 due_after(const Consumer& consumer, const OpenWriters& writers) {
-  return Min(next_look(writers), scheduled_at(consumer));
+  return Min(next_look_at(writers), scheduled_at(consumer));
 }
 
 }  // namespace kanthorq

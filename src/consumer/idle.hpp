@@ -1,4 +1,4 @@
-// Whether a consumer has anything to do.
+// When a consumer may have something to do.
 #pragma once
 
 #include "consumer/definition.hpp"
@@ -9,8 +9,9 @@
 namespace kanthorq {
 
 // When a pull that starts at `place` may have something to do, in milliseconds since the epoch: the
-// past if it may have something at once, PG_INT64_MAX if somebody else has to commit first. That is
-// soon while it waits for a prepared transaction, because nobody is woken when that one commits.
+// past if it may have something at once, PG_INT64_MAX if somebody else has to commit first. While
+// it waits for a prepared transaction, that is a moment from now, because nobody is woken when that
+// one commits.
 // Takes no lock and writes nothing, so the answer may be out of date in either direction.
 int64 due_at(const Consumer& consumer, const OpenStream& stream, const Place& place);
 

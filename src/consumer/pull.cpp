@@ -119,7 +119,7 @@ struct Outcome {
 
 // Has the next of those that wait look when this transaction has ended, if there is more. Asking
 // here costs less than waking another session in order to find nothing.
-void call_next(const Consumer& consumer, const OpenStream& stream, const Place& place) {
+void wake_next(const Consumer& consumer, const OpenStream& stream, const Place& place) {
   const Oid table = RelationGetRelid(consumer.table);
   if (!has_line(table)) return;
   const bool has_more = due_at(consumer, stream, place) <= now_ms() + Waiting::longest_ms;
@@ -128,8 +128,9 @@ void call_next(const Consumer& consumer, const OpenStream& stream, const Place& 
 
 // Delivers once, unless there is nothing to look for. It is done if the caller must commit what it
 // did. Otherwise nothing was written, and other workers may pull in the meantime. The last try is
-// written, too. Of the sessions that wait, one waits for the turn: when it has it, it looks at all
-// that is there.
+// written, too. Of the sessions that wait, one waits for the turn. If that takes longer, another
+// one joins it each second, so that the server can notice a deadlock. Whoever gets the turn looks
+// at all that is there.
 Outcome try_pull(const Consumer& opened, const OpenStream& stream, const PullArguments& arguments,
                  bool is_last, Waiting& waiting, Skipped& skipped, ReturnSetInfo* result) {
   const Place seen = read_place(opened);
@@ -157,7 +158,7 @@ Outcome try_pull(const Consumer& opened, const OpenStream& stream, const PullArg
   KANTHORQ_TEST_POINT("pull_place");
   if (!delivery.must_be_kept && !is_moved) unlock_consumer(consumer);
   if (!keep) return {false, false, due_after(consumer, delivery.writers)};
-  if (delivery.must_be_kept || is_moved) call_next(consumer, stream, delivery.place);
+  if (delivery.must_be_kept || is_moved) wake_next(consumer, stream, delivery.place);
   CommandCounterIncrement();
   return {true, delivery.must_be_kept, 0};
 }

@@ -1,7 +1,7 @@
 // A pull writes a lease, a place and tasks. If the server crashes before the commit of the pull has
 // reached the disk, these are forgotten: nobody has the lease, its acknowledgement is refused
-// (KQ001), and the events come again with the attempt that they had. That may happen to every
-// worker whose lease ran out, so the commit of a pull need not wait.
+// (KQ001), and the events come again with the attempt that they had. This is what happens
+// after any lease that ran out, so the commit of a pull need not wait.
 //
 // What others do with a pull stays safe. The WAL is written in order, so a crash forgets an end of
 // it and never something in the middle. An acknowledgement, a cancellation and another worker's
@@ -15,7 +15,7 @@
 //   - After that the server's count of records and ours must be the same. A row, the lock of a row,
 //     an acknowledgement or a published event makes them differ, also if a savepoint rolled it
 //     back. So do records that would not matter, such as one for a page that a query has tidied up.
-//     A pull that failed is not counted as one. Then the commit waits for nothing, but it waits.
+//     A pull that failed is not counted, so the commit waits although it need not.
 //
 // They are compared when deferred triggers have run and cursors are closed, right before the commit
 // is written. The setting synchronous_commit is then off for this transaction only, and the server
@@ -50,7 +50,7 @@ void at_end_of_transaction(XactEvent event, void*) {
     with_pulls_only.reset();
 }
 
-void follow_transactions() {
+void watch_commits() {
   static bool is_following;
   if (is_following) return;
   RegisterXactCallback(at_end_of_transaction, nullptr);
@@ -60,7 +60,7 @@ void follow_transactions() {
 }  // namespace
 
 int64 begin_pull() {
-  follow_transactions();
+  watch_commits();
   if (!has_id()) with_pulls_only = pgWalUsage.wal_records;
   return pgWalUsage.wal_records;
 }

@@ -6,13 +6,14 @@
 
 namespace kanthorq {
 
-// The server's count of the WAL records that this session has written, before and after a pull.
-// If the transaction has written no other records, or if the setting kanthorq.durable_pull is off,
-// its commit does not wait.
+// The first returns the server's count of the WAL records that this session has written; the second
+// takes it. The commit waits unless all records of the transaction are from pulls that ended with
+// kanthorq.durable_pull off.
 int64 begin_pull();
 void end_pull(int64 begun);
 
-// Runs `body`, which is one pull. It runs no code of others: what it writes is the pull's.
+// Runs `body`, which is one pull. It runs nobody else's code, so all that is written meanwhile is
+// the pull's.
 template <typename Body>
 void as_pull(Body body) {
   const int64 begun = begin_pull();

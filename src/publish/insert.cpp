@@ -109,7 +109,7 @@ void insert_chunk(const Writer& writer, TupleTableSlot** slots, const Event* eve
 // Memory for one chunk after the other, with a large first block. When a call's memory is freed,
 // malloc keeps it for the next call only if it is less than two of the largest block that it has
 // given out so far. With small blocks it was more, so each call took new pages from the system.
-// Memory that is in the block and that nobody writes to does not exist.
+// Pages of the block that nobody writes to take no memory.
 MemoryContext create_chunk_memory(int count) {
   constexpr Size bytes_of_event = 2048;  // with the caller's arrays
   constexpr Size smallest = 2 * 1024 * 1024;

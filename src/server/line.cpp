@@ -23,11 +23,11 @@ pg_atomic_uint64& bits_of(const Line& line, std::size_t number) {
 std::uint64_t bit_of(std::size_t number) { return std::uint64_t{1} << (number % 64); }
 
 // For the owner of the line's mutex, if nobody stands in the line.
-void found(Line& line, std::size_t number, std::size_t bucket, Oid consumer) {
+void open_line(Line& line, std::size_t number, std::size_t bucket, Oid consumer) {
   line.database = MyDatabaseId;
   line.consumer = consumer;
   line.bucket = bucket;
-  for (pg_atomic_uint32* value : {&line.caller, &line.promised, &line.pause_ms, &line.timekeeper})
+  for (pg_atomic_uint32* value : {&line.woken_by, &line.promised, &line.pause_ms, &line.timekeeper})
     pg_atomic_write_u32(value, 0);
   pg_atomic_fetch_or_u64(&bits_of(line, number), bit_of(number));
 }
@@ -38,7 +38,7 @@ bool enter(std::size_t number, Oid consumer, std::optional<std::size_t> bucket) 
   SpinLockAcquire(&line.mutex);
   bool entered = is_of(line, consumer);
   if (!entered && bucket && line.sessions == 0) {
-    found(line, number, *bucket, consumer);
+    open_line(line, number, *bucket, consumer);
     entered = true;
   }
   if (entered) line.sessions++;
@@ -53,8 +53,8 @@ void step_out(Line& line, std::size_t number) {
   SpinLockRelease(&line.mutex);
 }
 
-bool was_called(Line& line) {
-  return pg_atomic_read_u32(&line.caller) != static_cast<std::uint32_t>(Caller::nobody);
+bool was_woken(Line& line) {
+  return pg_atomic_read_u32(&line.woken_by) != static_cast<std::uint32_t>(WokenBy::nobody);
 }
 
 // For a session that begins to look.
@@ -93,13 +93,13 @@ bool enter_line(std::string_view stream, Oid consumer) {
   return false;
 }
 
-// In this order: whoever calls after the exchange finds this session asleep, or about to be, and
-// whoever called before it has committed what the look will see.
-Caller begin_look() {
-  ConditionVariablePrepareToSleep(&standing->called);
+// In this order: whoever wakes a session after the exchange finds this one asleep, or about to be,
+// and whoever did before it has committed what the look will see.
+WokenBy begin_look() {
+  ConditionVariablePrepareToSleep(&standing->wakes);
   keep_promise();
   become_timekeeper();
-  return static_cast<Caller>(pg_atomic_exchange_u32(&standing->caller, 0));
+  return static_cast<WokenBy>(pg_atomic_exchange_u32(&standing->woken_by, 0));
 }
 
 bool promise_look() {
@@ -114,12 +114,7 @@ void begin_promised_look() {
   become_timekeeper();
 }
 
-// The server's function waits for the latch before it sees that it was signalled. If the look
-// waited for a lock, that may have reset the latch.
-bool sleep_until_called(int64 ms) {
-  SetLatch(MyLatch);
-  return !ConditionVariableTimedSleep(&standing->called, ms, wait_event());
-}
+bool sleep_until_woken(int64 ms) { return sleep_on(&standing->wakes, ms); }
 
 // Not all of those that notice look at once.
 int64 until_look_is_missed() {
@@ -138,25 +133,25 @@ int64 begin_pause(int64 longest_ms) {
   return pause;
 }
 
-// It is taken out of the list of sleepers before it looks whether it was called. So a call that it
+// It is taken out of the list of sleepers before it asks whether it was woken. So a wake-up that it
 // does not see goes to another session.
-void leave_line(bool call_next) {
+void leave_line(bool wake_next) {
   if (!standing) return;
   Line& line = *standing;
   ConditionVariableCancelSleep();
-  const bool pass_on = call_next || was_called(line);
+  const bool pass_on = wake_next || was_woken(line);
   keep_promise();
   standing = nullptr;
   step_out(line, static_cast<std::size_t>(&line - shared_memory()->lines));
   if (!pass_on) return;
-  pg_atomic_write_u32(&line.caller, static_cast<std::uint32_t>(Caller::session));
-  ConditionVariableSignal(&line.called);
+  pg_atomic_write_u32(&line.woken_by, static_cast<std::uint32_t>(WokenBy::session));
+  ConditionVariableSignal(&line.wakes);
 }
 
-void call_one(Line& line, Caller caller) {
+void wake_one(Line& line, WokenBy by) {
   if (pg_atomic_read_u32(&line.promised) != 0) return;
-  const auto number = static_cast<std::uint32_t>(caller);
-  if (pg_atomic_exchange_u32(&line.caller, number) == 0) ConditionVariableSignal(&line.called);
+  const auto number = static_cast<std::uint32_t>(by);
+  if (pg_atomic_exchange_u32(&line.woken_by, number) == 0) ConditionVariableSignal(&line.wakes);
 }
 
 }  // namespace kanthorq

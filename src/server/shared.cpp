@@ -20,8 +20,9 @@ void initialize_line(Line& line) {
   line.consumer = InvalidOid;
   line.sessions = 0;
   line.bucket = 0;
-  ConditionVariableInit(&line.called);
-  for (pg_atomic_uint32* number : {&line.caller, &line.promised, &line.pause_ms, &line.timekeeper})
+  ConditionVariableInit(&line.wakes);
+  for (pg_atomic_uint32* number :
+       {&line.woken_by, &line.promised, &line.pause_ms, &line.timekeeper})
     pg_atomic_init_u32(number, 0);
   pg_atomic_init_u64(&line.looked_at, 0);
 }
@@ -63,6 +64,13 @@ void reserve_shared_memory() {
 Shared* shared_memory() {
   if (!shared) shared = static_cast<Shared*>(named_memory(memory_name, sizeof(Shared), initialize));
   return shared;
+}
+
+// The server's function waits for the latch before it sees that it was signalled. If the caller has
+// waited for a lock meanwhile, that may have reset the latch.
+bool sleep_on(ConditionVariable* variable, int64 ms) {
+  SetLatch(MyLatch);
+  return !ConditionVariableTimedSleep(variable, ms, wait_event());
 }
 
 std::size_t bucket_of(std::string_view stream) {

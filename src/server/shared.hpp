@@ -21,9 +21,9 @@ struct Line {
   int sessions;
   std::size_t bucket;  // of the consumer's stream
 
-  ConditionVariable called;     // each session sleeps here until it is called
-  pg_atomic_uint32 caller;      // a Caller: who has called a session that has not looked since
-  pg_atomic_uint32 promised;    // a session that does not sleep will look: nobody need be called
+  ConditionVariable wakes;      // each session sleeps here until it is woken
+  pg_atomic_uint32 woken_by;    // a WokenBy: who has woken a session that has not looked since
+  pg_atomic_uint32 promised;    // a session that does not sleep will look: nobody need be woken
   pg_atomic_uint32 pause_ms;    // the next pause after a commit that brought nothing
   pg_atomic_uint32 timekeeper;  // the pid of the session that looked last, and so knows what is due
   pg_atomic_uint64 looked_at;   // when it did (steady_ms())
@@ -45,6 +45,10 @@ void reserve_shared_memory();
 
 // Null if there is none.
 Shared* shared_memory();
+
+// Sleeps until the variable is signalled, or for `ms`. Returns whether it was signalled, since
+// ConditionVariablePrepareToSleep().
+bool sleep_on(ConditionVariable* variable, int64 ms);
 
 // The bucket of a stream of this database.
 std::size_t bucket_of(std::string_view stream);

@@ -46,7 +46,7 @@ bool Waiting::is_over() const { return steady_ms() >= deadline_; }
 
 void Waiting::listen() {
   if (in_line_)
-    woken_ = begin_look() == Caller::commit && has_slept_;
+    woken_ = begin_look() == WokenBy::commit && has_slept_;
   else if (alone_)
     ConditionVariablePrepareToSleep(alone_);
 }
@@ -73,7 +73,7 @@ void Waiting::sleep(int64 due, int64 at_most_ms) {
 void Waiting::sleep_in_line(int64 ms, int64 until) {
   const int64 pause_ms = woken_ ? begin_pause(longest_pause_ms) : 0;
   if (pause_ms > 0) return pause(pause_ms);
-  while (!sleep_until_called(ms)) {
+  while (!sleep_until_woken(ms)) {
     ms = Min(until_look_is_missed(), until - steady_ms());
     if (ms <= 0) return;
     require_client();
@@ -81,8 +81,6 @@ void Waiting::sleep_in_line(int64 ms, int64 until) {
   }
 }
 
-// The server's function waits for the latch before it sees that it was signalled. If the look
-// waited for a lock, that may have reset the latch.
 void Waiting::sleep_alone(int64 ms) {
   if (woken_) {
     woken_ = false;
@@ -91,8 +89,7 @@ void Waiting::sleep_alone(int64 ms) {
     pause_ms_ = Min(2 * pause_ms_, longest_pause_ms);
     return;
   }
-  SetLatch(MyLatch);
-  woken_ = !ConditionVariableTimedSleep(alone_, ms, wait_event());
+  woken_ = sleep_on(alone_, ms);
 }
 
 bool Waiting::may_wait_for_turn() {

@@ -29,8 +29,8 @@ enum class Company {
 
 // Sleeps between looks at the stream, up to a deadline (steady_ms()). It obeys cancel, timeouts and
 // shutdown, and checks at least once a second that the client is still connected. With shared
-// memory (shared.hpp) a sleep ends when a commit publishes to the stream and it is this session's
-// turn to look. Somebody looks each second. Without shared memory, sleeps grow from 5 to 100 ms.
+// memory (shared.hpp) a sleep ends when a commit publishes to the stream and wakes this session of
+// its line. Somebody looks each second. Without shared memory, sleeps grow from 5 to 100 ms.
 class Waiting {
  public:
   // `consumer` is the oid of the consumer's table.
@@ -47,13 +47,13 @@ class Waiting {
   void sleep(int64 due, int64 at_most_ms = PG_INT64_MAX);
   static constexpr int64 longest_ms = 1000;
 
-  // May this session wait for a lock in order to look (promise_look())? If another one does so
-  // already, it should sleep instead. It may after a second of that: should it hold something that
-  // the others wait for, then the server notices the deadlock.
+  // May this session wait for a lock before it looks (promise_look())? Not if another one does
+  // already: then it should sleep. After a second of that it may, because it may hold what the
+  // others wait for, and the server can only see the deadlock if it waits, too.
   bool may_wait_for_turn();
 
-  // Call at the end, after an error the transaction's end does it. `has_found`: the look has found
-  // something to take, and whoever takes it calls the next (wake.hpp).
+  // Call at the end. After an error the end of the transaction does it. `has_found`: the look has
+  // found something to take, and whoever takes it wakes the next one (wake.hpp).
   void end(bool has_found);
 
  private:

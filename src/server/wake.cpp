@@ -1,5 +1,8 @@
-// Nothing depends on being woken: somebody of each line looks again every second (line.hpp),
-// because a COMMIT PREPARED runs no callback of ours.
+// What this process has to wake, and when: at the commit of its transaction, or at the end.
+//
+// Nothing depends on being woken: somebody of each line looks again every second (line.hpp).
+// Whoever waits for a prepared transaction looks more often, because COMMIT PREPARED runs no
+// callback of ours.
 //
 // A commit wakes in its transaction callback. By then it is visible to everybody and no longer in
 // the list of running transactions, so a pull does not count it among the writers. It still holds
@@ -40,16 +43,16 @@ void for_numbers(const Numbers<size>& numbers, Body body) {
     for_bits(numbers.bits[i], 64 * i, body);
 }
 
-Numbers<bucket_count> to_wake;          // at the commit of this transaction
-Numbers<line_count> to_call;            // at its end
-Numbers<line_count> to_call_if_undone;  // if it does not commit
+Numbers<bucket_count> buckets_to_wake;        // at the commit of this transaction
+Numbers<line_count> lines_to_wake;            // at its end
+Numbers<line_count> lines_to_wake_if_undone;  // if it does not commit
 
 void wake_bucket(std::size_t number) {
   Bucket& bucket = shared_memory()->buckets[number];
   ConditionVariableBroadcast(&bucket.alone);
   for (std::size_t i = 0; i < lengthof(bucket.has_line); i++)
     for_bits(pg_atomic_read_u64(&bucket.has_line[i]), 64 * i,
-             [](std::size_t line) { call_one(shared_memory()->lines[line], Caller::commit); });
+             [](std::size_t line) { wake_one(shared_memory()->lines[line], WokenBy::commit); });
 }
 
 // The barrier: what is read of the shared memory is read after the commit became visible. Whoever
@@ -57,13 +60,13 @@ void wake_bucket(std::size_t number) {
 void wake_buckets() {
   KANTHORQ_TEST_POINT("commit_done");
   pg_memory_barrier();
-  for_numbers(to_wake, wake_bucket);
+  for_numbers(buckets_to_wake, wake_bucket);
   KANTHORQ_TEST_POINT("commit_woken");
 }
 
-void call_lines(const Numbers<line_count>& lines) {
+void wake_lines(const Numbers<line_count>& lines) {
   for_numbers(lines,
-              [](std::size_t line) { call_one(shared_memory()->lines[line], Caller::session); });
+              [](std::size_t line) { wake_one(shared_memory()->lines[line], WokenBy::session); });
 }
 
 void at_end_of_transaction(XactEvent event, void*) {
@@ -71,20 +74,20 @@ void at_end_of_transaction(XactEvent event, void*) {
       event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE;
   if (!ended) return;
   if (event == XACT_EVENT_ABORT) leave_line(true);
-  if (event == XACT_EVENT_COMMIT && to_wake.any) wake_buckets();
-  if (to_call.any) call_lines(to_call);
-  if (event != XACT_EVENT_COMMIT) call_lines(to_call_if_undone);
-  to_wake = {};
-  to_call = {};
-  to_call_if_undone = {};
+  if (event == XACT_EVENT_COMMIT && buckets_to_wake.any) wake_buckets();
+  if (lines_to_wake.any) wake_lines(lines_to_wake);
+  if (event != XACT_EVENT_COMMIT) wake_lines(lines_to_wake_if_undone);
+  buckets_to_wake = {};
+  lines_to_wake = {};
+  lines_to_wake_if_undone = {};
 }
 
 // If it took events, others can have them again.
 void at_end_of_subtransaction(SubXactEvent event, SubTransactionId, SubTransactionId, void*) {
   if (event != SUBXACT_EVENT_ABORT_SUB) return;
   leave_line(true);
-  call_lines(to_call);
-  call_lines(to_call_if_undone);
+  wake_lines(lines_to_wake);
+  wake_lines(lines_to_wake_if_undone);
 }
 
 }  // namespace
@@ -101,7 +104,7 @@ void follow_transactions() {
 void wake_at_commit(std::string_view stream) {
   if (!shared_memory()) return;
   follow_transactions();
-  to_wake.add(bucket_of(stream));
+  buckets_to_wake.add(bucket_of(stream));
 }
 
 bool has_line(Oid consumer) {
@@ -112,7 +115,7 @@ bool has_line(Oid consumer) {
 
 void wake_next_at_end(Oid consumer, bool has_more) {
   follow_transactions();
-  Numbers<line_count>& lines = has_more ? to_call : to_call_if_undone;
+  Numbers<line_count>& lines = has_more ? lines_to_wake : lines_to_wake_if_undone;
   for_lines_of(consumer, [&](Line& line, std::size_t number) {
     pg_atomic_write_u32(&line.pause_ms, 0);  // there was something
     lines.add(number);
