@@ -31,8 +31,6 @@ enum : int { consumer, ids };
 // The position of an id that no event has, or one that the consumer does not select.
 constexpr int64 no_position = 0;
 
-constexpr int64 no_lease = 0;
-
 // The array's elements, each an event id. A null array is an empty one: array_agg over no rows is
 // null.
 Elements event_ids_argument(FunctionCallInfo fcinfo, int argument) {

@@ -6,10 +6,10 @@
 // these end; the first ones stay. A lease keeps its events as positions: those that are delivered
 // for the first time (fresh), and those that have a task row (again).
 //
-// Whoever holds the lock of its row changes a slot that is in use: the worker that settles the
-// lease, or a pull that collects it after its deadline. A free slot is taken, and a new one made,
-// under lock_consumer(). Nobody else makes one, so an unused number stays so until then. So a
-// worker never waits for another worker's pull.
+// A slot in use is changed by whoever holds the lock of its row: the worker that settles the lease,
+// or a pull that collects it after its deadline. Free slots are taken and new ones made only under
+// lock_consumer(), so an unused number stays unused until then. So a worker never waits for another
+// worker's pull.
 #pragma once
 
 #include "consumer/definition.hpp"
@@ -33,6 +33,9 @@ inline constexpr OwnTable lease_table{"kanthorq_delivery_lease", lease_types,
 
 // The number in a slot that has no lease.
 inline constexpr int64 free_slot = 0;
+
+// Instead of the number of a lease: none.
+inline constexpr int64 no_lease = 0;
 
 // How many events a pull may return, and so how many a lease may have.
 inline constexpr int max_pull_size = 10'000;
@@ -81,8 +84,9 @@ struct SeenLease {
 };
 
 // The same without a search. The caller has a snapshot from before it saw the lease, so that no
-// VACUUM has put another row there. With `skip_changed` there is also no row if the lease was
-// changed since it was seen: it may not have run out any more, and its lock would be kept.
+// VACUUM has put another row there. With `skip_changed` a lease that was changed since is
+// skipped, too: its deadline may have moved, and a lock on its row would stay to the end of the
+// transaction.
 Lease lock_seen_lease(const Consumer& consumer, const SeenLease& seen, IfLocked if_locked);
 
 // Leaves these events in a lease whose row is locked. If none is left, the slot becomes free

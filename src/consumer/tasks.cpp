@@ -29,8 +29,6 @@ enum : int { consumer, state, size };
 
 constexpr int max_tasks_size = 10'000;
 
-constexpr int64 no_lease = 0;
-
 // The number of the lease that the event is in, as it is committed, or no_lease.
 int64 find_lease_of(const Consumer& consumer, int64 position) {
   int64 number = no_lease;

@@ -33,13 +33,12 @@ struct RandomWords {
 RandomWords random_words;
 
 std::uint64_t random_word() {
-  RandomWords& taken = random_words;
-  if (taken.left == 0) {
-    if (!pg_strong_random(taken.words, sizeof(taken.words)))
+  if (random_words.left == 0) {
+    if (!pg_strong_random(random_words.words, sizeof(random_words.words)))
       ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random bits")));
-    taken.left = lengthof(taken.words);
+    random_words.left = lengthof(random_words.words);
   }
-  return taken.words[--taken.left];
+  return random_words.words[--random_words.left];
 }
 
 void fill_random(std::uint64_t* high, std::uint64_t* low) {

@@ -81,10 +81,10 @@ bool has_leased(const Question& asked) {
 // Is there a row after one position, up to another one, that is still to be delivered? Of the rows
 // there, those are for which `comes(row)` holds.
 template <typename Comes>
-bool has_waiting(const Question& asked, int64 after, int64 upto, Comes comes) {
+bool has_undelivered(const Question& asked, int64 after, int64 upto, Comes comes) {
   Removal& removal = asked.removal;
   bool found = false;
-  const auto is_none = [&](const StreamRow& row) {
+  const auto look_on = [&](const StreamRow& row) {
     found = asked.memory.during([&] {
       return comes(row) && asked.concerns(row) &&
              !find_task(asked.consumer.table, row.position()).row;
@@ -92,11 +92,11 @@ bool has_waiting(const Question& asked, int64 after, int64 upto, Comes comes) {
     return !found;
   };
   const bool has_seen_all =
-      for_positions(removal.stream, removal.snapshot, after, upto, is_none, few_rows);
+      for_positions(removal.stream, removal.snapshot, after, upto, look_on, few_rows);
   if (has_seen_all) return found;
   find_range(removal);
   for_positions(removal.stream, removal.snapshot, Max(after, removal.first - 1),
-                Min(upto, removal.last), is_none);
+                Min(upto, removal.last), look_on);
   return found;
 }
 
@@ -110,15 +110,15 @@ bool has_owed(const Question& asked, const Place& place) {
     const auto is_of_run = [&](const StreamRow& row) {
       return is_owed(late, run.writers, row.txid(), row.position());
     };
-    if (has_waiting(asked, run.after, run.upto, is_of_run)) return true;
+    if (has_undelivered(asked, run.after, run.upto, is_of_run)) return true;
     late += run.writers;
   }
   return false;
 }
 
 bool has_ahead(const Question& asked, const Place& place) {
-  return has_waiting(asked, place.cursor.position, PG_INT64_MAX,
-                     [](const StreamRow&) { return true; });
+  return has_undelivered(asked, place.cursor.position, PG_INT64_MAX,
+                         [](const StreamRow&) { return true; });
 }
 
 }  // namespace
