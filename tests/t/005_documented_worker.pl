@@ -179,14 +179,49 @@ publish(1, 250);
 $node->safe_psql('postgres', q{SELECT kanthorq_publish('orders', 'order.paid', '\xff')});
 my $next_transaction = 'SELECT pg_snapshot_xmax(pg_current_snapshot())';
 my $before           = $node->safe_psql('postgres', $next_transaction);
-($out, $err) = run_command([ 'python3', $by_batch, $node->connstr('postgres'), 'invoices', '--once' ]);
+($out, $err) = run_command([ 'python3', $by_batch, $node->connstr('postgres'), 'invoices', '--until-idle' ]);
 is($err, '', 'the worker with one commit for a batch complains of nothing');
 is($out, join("\n", map { qq(order.paid {"order": $_}) } 1 .. 250), 'it handles each event once, in order');
 is($node->safe_psql('postgres', $next_transaction) - $before, 4, 'three batches take a pull and three commits');
 is($node->safe_psql('postgres', q{
         SELECT attempted_error[1] ->> 'error' FROM kanthorq_tasks('invoices') ORDER BY event_id DESC LIMIT 1}),
-    'UnicodeDecodeError', 'and what it can not handle is discarded');
+    "'utf-8' codec can't decode byte 0xff in position 0: invalid start byte",
+    'and what it can not handle is discarded, with the error');
 is($node->safe_psql('postgres', $drained), 't', 'nothing is left');
+
+# On SIGTERM it finishes its batch, settles it and pulls no other. This one's work is done when its input ends.
+my $slow = $node->basedir . '/slow.py';
+append_to_file($slow, $batches =~ s/^( +)print\(subject.*\n\K/$1sys.stdin.read()\n/mr);
+my $leases = 'SELECT count(*) FROM kanthorq_delivery_lease WHERE lease > 0';
+
+sub start_slow {
+    my $started = { in => '', out => '', err => '' };
+    $started->{run} = IPC::Run::start([ 'python3', $slow, $node->connstr('postgres'), 'invoices' ],
+        '<', \$started->{in}, '>', \$started->{out}, '2>', \$started->{err}, IPC::Run::timeout(60));
+    return $started;
+}
+publish(1, 150);
+my $busy = start_slow();
+$busy->{run}->pump until $busy->{out} =~ /\n/;
+is($node->safe_psql('postgres', q{
+        SELECT array_length(kanthorq_cancel('invoices', ARRAY[id]), 1) FROM kanthorq_stream_orders
+        WHERE body = '{"order": 100}' ORDER BY position DESC LIMIT 1}),
+    '1', 'an event of its batch is cancelled meanwhile');
+$busy->{run}->signal('TERM');
+ok($busy->{run}->finish, 'in the middle of a batch the worker stops when it is told to');
+is($busy->{out}, join('', map { qq(order.paid {"order": $_}\n) } 1 .. 100), 'it finishes that batch');
+is($busy->{err}, "cancelled or removed: 1\n", 'and complains of the event that was no longer its own');
+is($node->safe_psql('postgres', $leases), '0', 'and has settled it and pulled no other');
+($out, $err) = run_command([ 'python3', $by_batch, $node->connstr('postgres'), 'invoices', '--until-idle' ]);
+is($out . $err, join("\n", map { qq(order.paid {"order": $_}) } 101 .. 150), 'the next worker has the others');
+
+# Ctrl-C while it waits.
+my $idle = start_slow();
+wait_for($node, sprintf $waiting, 1);
+$idle->{run}->signal('INT');
+ok($idle->{run}->finish, 'while it waits it stops, too');
+is($idle->{out} . $idle->{err}, '', 'and complains of nothing');
+is($node->safe_psql('postgres', $leases), '0', 'and has leased nothing');
 
 # SIGTERM cancels a pull that waits, also through the pooler; nothing is leased.
 for my $connstr ($node->connstr('postgres'), $pooler->connstr('two')) {
