@@ -17,6 +17,7 @@
 
 #include "consumer/collecting.hpp"
 #include "consumer/lease.hpp"
+#include "consumer/pull_commit.hpp"
 #include "consumer/running_pull.hpp"
 #include "consumer/task.hpp"
 #include "consumer/task_table.hpp"
@@ -155,6 +156,7 @@ void open_lease_of(RunningPull& pull) {
   std::sort(pull.fresh.values, pull.fresh.values + pull.fresh.count);
   std::sort(pull.again.values, pull.again.values + pull.again.count);
   pull.place.last_lease = pull.lease;
+  if (!is_of_clock(pull.lease)) require_durable_commit();
   open_lease(pull.consumer, pull.lease, pull.now + pull.batch.visibility_ms, pull.fresh,
              pull.again);
 }

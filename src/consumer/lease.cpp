@@ -168,7 +168,8 @@ Lease read_lease(Relation table, HeapTuple row) {
 }
 
 int64 next_lease_number(int64 last) {
-  return Max(last + 1, GetCurrentTimestamp() + microseconds_from_1970_to_2000);
+  const int64 clock = (GetCurrentTimestamp() + microseconds_from_1970_to_2000) & ~int64{1};
+  return clock > last ? clock : (last + 1) | 1;
 }
 
 void open_lease(const Consumer& consumer, int64 number, int64 deadline, Positions fresh,

@@ -61,10 +61,17 @@ struct Lease {
   bool has(int64 position) const { return holds(fresh, position) || holds(again, position); }
 };
 
-// A number for a new lease that this consumer never had: the microsecond of the clock, or one more
-// than `last`, the number of its last committed lease. So the number of a pull that is rolled back,
-// or lost in a crash, is lost with it.
+// A number for a new lease that this consumer never had: the microsecond of the clock. If `last`,
+// the number of its last committed lease, is not before that, because the clock was set back, the
+// numbers are counted on from there. Those of the clock are even, and the others odd.
+//
+// So the number of a pull that is rolled back is lost with it. It may have been forgotten by a
+// crash, and a worker may still have it. If it was the clock's, no number that is counted will ever
+// be the same. If it was counted, the commit of the pull has waited for the disk
+// (pull_commit.hpp), so it is not forgotten.
 int64 next_lease_number(int64 last);
+
+inline bool is_of_clock(int64 number) { return number % 2 == 0; }
 
 // When the lease with this number was opened, in milliseconds since the epoch.
 inline int64 lease_opened_at(int64 number) { return number / 1000; }
@@ -84,9 +91,9 @@ struct SeenLease {
 };
 
 // The same without a search. The caller has a snapshot from before it saw the lease, so that no
-// VACUUM has put another row there. With `skip_changed` a lease that was changed since is
-// skipped, too: its deadline may have moved, and a lock on its row would stay to the end of the
-// transaction.
+// VACUUM has put another row there, and a lock that keeps the table from being rewritten. With
+// `skip_changed` a lease that was changed since is skipped, too: its deadline may have moved, and a
+// lock on its row would stay to the end of the transaction.
 Lease lock_seen_lease(const Consumer& consumer, const SeenLease& seen, IfLocked if_locked);
 
 // Leaves these events in a lease whose row is locked. If none is left, the slot becomes free

@@ -12,6 +12,9 @@ namespace kanthorq {
 int64 begin_pull();
 void end_pull(int64 begun);
 
+// From a pull: the commit of this transaction must wait as synchronous_commit says.
+void require_durable_commit();
+
 // Runs `body`, which is one pull. It runs nobody else's code, so all that is written meanwhile is
 // the pull's.
 template <typename Body>

@@ -21,6 +21,7 @@ $node->safe_psql('postgres', q{
     INSERT INTO own SELECT i, 'before' FROM generate_series(1, 20000) AS i;
     SELECT kanthorq_stream_create('orders');
     SELECT kanthorq_consumer_create('worker', 'orders');
+    SELECT kanthorq_consumer_create('idle', 'orders', includes => '{never}');
     SELECT cardinality(kanthorq_publish_many_text('orders', array_fill('a'::text, ARRAY[1000]),
         array_fill('body'::text, ARRAY[1000])));
     CREATE FUNCTION pull() RETURNS bigint RETURN (SELECT max(lease) FROM kanthorq_pull('worker', 1));
@@ -112,6 +113,10 @@ waits("BEGIN; $pull; SELECT i FROM own WHERE i = 1 FOR UPDATE; COMMIT", 'the loc
 waits("BEGIN; $pull; SELECT length(kanthorq_publish_text('orders', 'a', 'own')); COMMIT", 'an event');
 waits("BEGIN; $pull; CREATE TABLE new (); COMMIT; DROP TABLE new",                        'a table');
 waits("BEGIN; SELECT pg_current_xact_id(); $pull; COMMIT", 'a transaction whose id was asked for');
+ask($session, q{SELECT count(*) FROM kanthorq_pull('idle')});  # from now on it finds nothing
+waits("BEGIN; SELECT count(*) FROM kanthorq_pull('idle'); SELECT pg_current_xact_id(); $pull; COMMIT",
+    'the same after a pull that found nothing');
+waits("BEGIN; SELECT pg_logical_emit_message(false, 'own', 'message') > '0/0'; $pull; COMMIT", 'a message before the pull');
 waits("BEGIN; $pull; $ack; COMMIT",                        'a pull and its ack');
 waits("BEGIN; $ack; $pull; COMMIT",                        'an ack and the next pull');
 waits("WITH p AS MATERIALIZED ($pull) SELECT kanthorq_ack('worker', lease) FROM p", 'both in a statement');
@@ -124,6 +129,21 @@ my ($place) = ask($session, "CALL write_commit_pull('0/0')") =~ m{^(\w+/\w+)$}m;
 ok(!is_on_disk($place), 'does not wait: the pull of a procedure that has committed rows before');
 waits("BEGIN; $pull; PREPARE TRANSACTION 'p'", 'a prepared transaction');
 waits("COMMIT PREPARED 'p'",                   'and its commit');
+
+# If the clock was set back, a lease gets a number that is counted, and not the clock's. A crash must not forget it, or the
+# next lease would get the same number, and whoever still has the forgotten one could settle it.
+sub last_lease { return ask($session, q{SELECT last_lease FROM kanthorq_delivery_state WHERE consumer = 'worker'}) + 0 }
+ok(last_lease() % 2 == 0, 'the numbers of the clock are even');
+my $clock  = last_lease();
+my $set_to = sub { ask($session, "UPDATE kanthorq_delivery_state SET last_lease = $_[0] WHERE consumer = 'worker'") };
+$set_to->($clock + 3_600_000_000);
+waits($pull, 'a pull after the clock was set back');
+is(last_lease(), $clock + 3_600_000_001, 'its number is odd');
+waits($pull, 'the next one');
+is(last_lease(), $clock + 3_600_000_003, 'its number is the next odd one');
+$set_to->($clock);
+goes_on($pull, 'a pull when the clock is right again');
+ok(last_lease() % 2 == 0, 'its number is even');
 
 # Nothing is left of a transaction for the next one.
 ask($session, "BEGIN; $pull; SELECT 1 / 0; ROLLBACK");
