@@ -1,5 +1,5 @@
-"""Cliffs: what costs too much if something is looked at again and again, each beside the same
-without it, in the same run."""
+"""Cliffs: states in which a call could become many times dearer, such as thousands of open leases or
+uncommitted events. Each call is measured in that state and, in the same run, without it."""
 
 import sys
 
@@ -22,24 +22,25 @@ def cliffs(bench):
         for found in measure(bench):
             (pairs if isinstance(found, Pair) else amounts).append(found)
         print(".", end="", file=sys.stderr, flush=True)
-    times = Table(["what", "beside", "ms", "ms beside", "x", "buffers", "buffers beside"])
+    times = Table(["what", "compared with", "ms", "ms there", "ratio", "buffers", "buffers there"])
     for pair in pairs:
         times.lines.append([
             pair.what, pair.beside, *(figure([cost.ms for cost in side])
                                       for side in (pair.costs, pair.controls)),
             figure(against(pair)), *(f"{cost.buffers:,.0f}" for cost in
                                      (pair.costs[-1], pair.controls[-1]))])
-    others = Table(["what", "measured", "beside", "goal"])
+    others = Table(["what", "measured", "compared with", "goal"])
     for amount in amounts:
         bound = f"{amount.direction} {amount.goal:g} {amount.unit}" if amount.goal is not None else ""
         others.lines.append([amount.what, figure(amount.samples), amount.beside, bound])
     return Section(
         "Cliffs",
-        "What costs too much if something is looked at again and again, beside the same without "
+        "States in which a call could become many times dearer, such as thousands of open leases "
+        "or uncommitted events. Each call is measured in that state and, in the same run, without "
         f"it. 1 session, {bench.cliff_rounds} rounds; times are the server's "
         "(`EXPLAIN ANALYZE`), without the commit. Buffers are those that the statements hit or "
-        "read, in the last round; they hardly depend on the machine. A goal of 2 x is about the "
-        "time.",
+        "read, in the last round; they hardly depend on the machine. The goal is a time of at most "
+        "2 x.",
         [times, others],
         [Goal(f"cliffs.{pair.key}", f"{pair.what}, to {pair.beside}", against(pair), 2, "at most")
          for pair in pairs] +

@@ -92,7 +92,7 @@ def publish_many(bench):
         [Goal("publish_many.indexed.pgq", f"`publish_many` of 100, {INDEXED}, to PgQ",
               ratios(samples[many], samples[pgq]), 1.9),
          Goal("publish_many.indexed.pgq.dear",
-              "the same, where system calls and page faults are dear",
+              "the same, also where a system call costs more than 1 µs at best",
               ratios(samples[many], samples[pgq]), 1.6),
          Goal("publish_many.plain.pgq", f"`publish_many` of 100, {PLAIN}, to PgQ",
               ratios(samples[many_plain], samples[pgq]), 2.2),

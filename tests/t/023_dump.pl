@@ -110,7 +110,7 @@ sub goes_on {
 
 my ($publisher, $lease) = fill($high, 'shop', 'public');
 my $before = contents($high, 'shop', 'public');
-like($before, qr/^worker\|23\|23\|\{\d{11},0,23\}/m, 'something is owed, to a high transaction id');
+like($before, qr/^worker\|23\|23\|\{\d{11},20,22\}/m, 'something is owed, to a high transaction id');
 
 sub dumped {
     my ($node, $database, $file, @options) = @_;
