@@ -172,10 +172,12 @@ Outcome try_pull(const Consumer& opened, const OpenStream& stream, const PullArg
 // own inside this one.
 MemoryContext create_rows_context(MemoryContext parent, std::size_t size) {
   constexpr std::size_t small_event = 400;
-  constexpr std::size_t smallest = 1024 * 1024;
-  constexpr std::size_t largest = 8 * 1024 * 1024;
-  return GenerationContextCreate(parent, "KanthorQ rows", 0,
-                                 Max(smallest, MAXALIGN(size * small_event)), largest);
+  constexpr std::size_t least_context = 8 * 1024;
+  constexpr std::size_t least_first_block = 1024 * 1024;
+  constexpr std::size_t largest_block = 8 * 1024 * 1024;
+  return GenerationContextCreate(parent, "KanthorQ rows", least_context,
+                                 Max(least_first_block, MAXALIGN(size * small_event)),
+                                 largest_block);
 }
 
 // Frees the rows of the last call. One query may call this a million times, and memory must not

@@ -51,9 +51,11 @@ keeps_its_memory('100 texts', "kanthorq_publish_many_text('events', @{[arrays(10
 keeps_its_memory('100 documents', "kanthorq_publish_many_json('events', @{[arrays(100, 'jsonb', $json)]})");
 keeps_its_memory('100 events, unless they are stored',
     "kanthorq_publish_many('events', @{[arrays(100, 'bytea', $bytes)]}, on_duplicate => 'skip')");
-for my $count (10, 100, 500) {
+for my $count (10, 100, 500, 10_000) {
     keeps_its_memory("a pull of $count and its ack", qq{(
-        WITH pulled AS MATERIALIZED (SELECT lease FROM kanthorq_pull('worker', $count))
+        WITH sought AS MATERIALIZED (SELECT kanthorq_consumer_seek('worker', 'first', 'worker') AS place),
+        pulled AS MATERIALIZED (
+            SELECT lease FROM sought, LATERAL kanthorq_pull('worker', CASE WHEN place >= 0 THEN $count END))
         SELECT array_fill(0, ARRAY[kanthorq_ack('worker', max(lease))::integer]) FROM pulled)});
 }
 
