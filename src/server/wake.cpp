@@ -74,7 +74,8 @@ void at_end_of_transaction(XactEvent event, void*) {
       event == XACT_EVENT_COMMIT || event == XACT_EVENT_ABORT || event == XACT_EVENT_PREPARE;
   if (!ended) return;
   if (event == XACT_EVENT_ABORT) leave_line(true);
-  if (event == XACT_EVENT_COMMIT && buckets_to_wake.any) wake_buckets();
+  // Whoever waits must know of a prepared transaction, because its commit wakes nobody.
+  if (event != XACT_EVENT_ABORT && buckets_to_wake.any) wake_buckets();
   if (lines_to_wake.any) wake_lines(lines_to_wake);
   if (event != XACT_EVENT_COMMIT) wake_lines(lines_to_wake_if_undone);
   buckets_to_wake = {};

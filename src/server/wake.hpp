@@ -8,8 +8,8 @@
 namespace kanthorq {
 
 // One session of each consumer that waits for the stream looks again when this transaction has
-// committed. If it rolls back, nobody is woken. A prepared transaction wakes nobody when it
-// commits. Cheap enough for every row.
+// committed, or is prepared. If it rolls back, nobody is woken. A prepared transaction wakes nobody
+// when it commits. Cheap enough for every row.
 void wake_at_commit(std::string_view stream);
 
 // Does anybody wait in the line of this consumer (the oid of its table)?

@@ -123,6 +123,12 @@ sub start_waiting_for_prepared {
     start_waiting();
 }
 cmp_ok(fastest(\&start_waiting_for_prepared, q{COMMIT PREPARED 'p';}), '<', $fast, 'and they come soon');
+sub prepare_while_it_waits {
+    start_waiting();
+    $node->safe_psql('postgres', $prepare);
+}
+cmp_ok(fastest(\&prepare_while_it_waits, q{COMMIT PREPARED 'p';}), '<', $fast,
+    'also if it waited before there was a prepared one');
 
 # Retries and deadlines that fall due end a wait, without anybody's commit.
 ask($worker, q{SELECT kanthorq_publish('orders', 'order.created', '');});
