@@ -166,10 +166,10 @@ Outcome try_pull(const Consumer& opened, const OpenStream& stream, const PullArg
 // Where the rows of a batch are kept. The server's own choice would round each up to a power of
 // two, and its blocks would start small and double. malloc would then give them all back to the
 // system after each pull, because it keeps only what is less than two of the largest block. The new
-// pages took nearly half of the time of a large pull, and a third of that of a small one. The first
-// block here has room for small events, and is large enough in any case. Pages of it that nobody
-// writes to take no memory. From PostgreSQL 18 on a tuplestore keeps its rows in a context of its
-// own inside this one.
+// pages took nearly half of the time of a large pull, and a small one had a dozen page faults. The
+// first block here has room for small events, and is large enough in any case. Pages of it that
+// nobody writes to take no memory. From PostgreSQL 18 on a tuplestore keeps its rows in a context
+// of its own inside this one.
 MemoryContext create_rows_context(MemoryContext parent, std::size_t size) {
   constexpr std::size_t small_event = 400;
   constexpr std::size_t least_context = 8 * 1024;
