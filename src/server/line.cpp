@@ -125,6 +125,17 @@ int64 until_look_is_missed() {
   return looked_at + Waiting::longest_ms + grace_ms + MyProcPid % spread_ms - steady_ms();
 }
 
+// So that all of them together wake up some fifty times a second, and not at once.
+int64 until_next_check() {
+  constexpr int64 share_ms = 20;
+  constexpr int spread = 64;
+  SpinLockAcquire(&standing->mutex);
+  const int sessions = standing->sessions;
+  SpinLockRelease(&standing->mutex);
+  const int64 longest = share_ms * sessions;
+  return longest - longest / 2 * (MyProcPid % spread) / spread;
+}
+
 int64 begin_pause(int64 longest_ms) {
   if (!promise_look()) return 0;
   const int64 pause = Max(1, static_cast<int64>(pg_atomic_read_u32(&standing->pause_ms)));
@@ -145,13 +156,13 @@ void leave_line(bool wake_next) {
   step_out(line, static_cast<std::size_t>(&line - shared_memory()->lines));
   if (!pass_on) return;
   pg_atomic_write_u32(&line.woken_by, static_cast<std::uint32_t>(WokenBy::session));
-  ConditionVariableSignal(&line.wakes);
+  signal_last(&line.wakes);
 }
 
 void wake_one(Line& line, WokenBy by) {
   if (pg_atomic_read_u32(&line.promised) != 0) return;
   const auto number = static_cast<std::uint32_t>(by);
-  if (pg_atomic_exchange_u32(&line.woken_by, number) == 0) ConditionVariableSignal(&line.wakes);
+  if (pg_atomic_exchange_u32(&line.woken_by, number) == 0) signal_last(&line.wakes);
 }
 
 }  // namespace kanthorq

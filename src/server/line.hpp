@@ -48,6 +48,11 @@ bool sleep_until_woken(int64 ms);
 // session is to look. None if it looked last; else it looks if the one that did fails to.
 int64 until_look_is_missed();
 
+// How many milliseconds a session that need not look may sleep until it checks whether its client
+// is still there, and whether a look was missed: the more, the more sessions stand in the line.
+// Some of them check at any time, so a look that is missed is noticed as soon.
+int64 until_next_check();
+
 // To be called after a commit that brought nothing. Returns for how many milliseconds the session
 // may pause: nobody is woken meanwhile, because it promises to look then. Pauses grow up to
 // `longest_ms` while the line gets no events. None if another session has promised to look.

@@ -80,6 +80,7 @@ extern "C" {
 #include "storage/lwlock.h"
 #include "storage/proc.h"
 #include "storage/procarray.h"
+#include "storage/proclist.h"
 #include "storage/shmem.h"
 #include "storage/sinvaladt.h"
 #include "utils/acl.h"

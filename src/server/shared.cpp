@@ -73,6 +73,17 @@ bool sleep_on(ConditionVariable* variable, int64 ms) {
   return !ConditionVariableTimedSleep(variable, ms, wait_event());
 }
 
+void signal_last(ConditionVariable* variable) {
+  PGPROC* last = nullptr;
+  SpinLockAcquire(&variable->mutex);
+  if (!proclist_is_empty(&variable->wakeup)) {
+    last = GetPGProcByNumber(variable->wakeup.tail);
+    proclist_delete(&variable->wakeup, variable->wakeup.tail, cvWaitLink);
+  }
+  SpinLockRelease(&variable->mutex);
+  if (last) SetLatch(&last->procLatch);
+}
+
 std::size_t bucket_of(std::string_view stream) {
   return (stable_hash(stream) ^ hash_bytes_uint32(MyDatabaseId)) % bucket_count;
 }

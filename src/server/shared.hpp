@@ -50,6 +50,11 @@ Shared* shared_memory();
 // ConditionVariablePrepareToSleep().
 bool sleep_on(ConditionVariable* variable, int64 ms);
 
+// Signals the process that began to sleep last, and not the one that sleeps longest, as the
+// server's function does. Of many that wait, always the same few run then, and their caches are
+// warm.
+void signal_last(ConditionVariable* variable);
+
 // The bucket of a stream of this database.
 std::size_t bucket_of(std::string_view stream);
 

@@ -74,7 +74,9 @@ void Waiting::sleep_in_line(int64 ms, int64 until) {
   const int64 pause_ms = woken_ ? begin_pause(longest_pause_ms) : 0;
   if (pause_ms > 0) return pause(pause_ms);
   while (!sleep_until_woken(ms)) {
-    ms = Min(until_look_is_missed(), until - steady_ms());
+    const int64 missed_in = until_look_is_missed();
+    if (missed_in <= 0) return;
+    ms = Min(Max(missed_in, until_next_check()), until - steady_ms());
     if (ms <= 0) return;
     require_client();
     CHECK_FOR_INTERRUPTS();

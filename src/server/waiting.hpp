@@ -28,9 +28,10 @@ enum class Company {
 };
 
 // Sleeps between looks at the stream, up to a deadline (steady_ms()). It obeys cancel, timeouts and
-// shutdown, and checks at least once a second that the client is still connected. With shared
-// memory (shared.hpp) a sleep ends when a commit publishes to the stream and wakes this session of
-// its line. Somebody looks each second. Without shared memory, sleeps grow from 5 to 100 ms.
+// shutdown, and checks once a second that the client is still connected, or every few seconds if
+// hundreds of sessions wait for the same. With shared memory (shared.hpp) a sleep ends when a
+// commit publishes to the stream and wakes this session of its line. Somebody looks each second.
+// Without shared memory, sleeps grow from 5 to 100 ms.
 class Waiting {
  public:
   // `consumer` is the oid of the consumer's table.

@@ -1,5 +1,5 @@
 # A worker that dies while it waits, for events or for a lock, takes no events along, and its session ends within
-# about a second. The server would notice only when it answers: client_connection_check_interval is off.
+# about a second, if not hundreds wait. The server would notice only when it answers: client_connection_check_interval is off.
 use strict;
 use warnings;
 use PostgreSQL::Test::Cluster;

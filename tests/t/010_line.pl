@@ -162,7 +162,7 @@ end_sessions(@workers);
 # A session that is called and does not run, and so does not look, holds nobody up.
 @workers = start_waiting(5, $pull);
 my $pids = $node->safe_psql('postgres', q{SELECT string_agg(pid::text, ' ') FROM (SELECT pid FROM pg_stat_activity
-    WHERE query ~ 'kanthorq_pull' AND pid <> pg_backend_pid() ORDER BY backend_start LIMIT 3) AS first});
+    WHERE query ~ 'kanthorq_pull' AND pid <> pg_backend_pid() ORDER BY backend_start DESC LIMIT 3) AS last});
 kill 'STOP', split / /, $pids;
 publish(1);
 wait_for($node, 'SELECT ' . sessions('true', $pull) . ' = 4');
