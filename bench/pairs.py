@@ -28,7 +28,7 @@ class Amount:
 
 def some(bench, count):
     """That many, or fewer if it must be quick."""
-    return int(count * bench.share)
+    return int(count * bench.cliff_share)
 
 
 def alternating(bench, cost, control):

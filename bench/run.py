@@ -52,7 +52,7 @@ class Bench:
     batch_rounds: int = 3
     batch_seconds: float = 1.5
     cliff_rounds: int = 3
-    share: float = 1  # of what the cliffs are made of
+    cliff_share: float = 1  # of the events, leases and streams that the cliffs have
     herd_sessions: int = 500
     herd_rounds: int = 2
     herd_idle: int = 10
@@ -67,7 +67,7 @@ SHORT = {"rounds": 2, "seconds": 1, "events": 200000, "pgq_events": 200000, "cop
          "sizes": (100000, 1000000), "memory_publishes": 50000, "memory_pulls": 10000,
          "wake_seconds": 2, "windows": 1, "window_seconds": 6, "warm_up": 2, "batch_rounds": 1,
          "batch_seconds": 0.2, "batch_sizes": (1, 100, 10000),
-         "cliff_rounds": 1, "share": 0.2, "herd_sessions": 100, "herd_rounds": 1, "herd_idle": 3,
+         "cliff_rounds": 1, "cliff_share": 0.2, "herd_sessions": 100, "herd_rounds": 1, "herd_idle": 3,
          "herd_seconds": 3, "held_windows": 1, "held_seconds": 6}
 
 
