@@ -506,7 +506,7 @@ COMMENT ON COLUMN kanthorq_streams.bytes IS
 COMMENT ON COLUMN kanthorq_streams.last_position IS
 'the last position that was handed out, whether an event came of it or not: not a count of events';
 COMMENT ON COLUMN kanthorq_streams.newest_id IS
-'the greatest id; null if there is none, if the 1,000 greatest are of events that are not committed or were removed, and without SELECT on the table or pg_read_all_stats, or under row security';
+'the greatest id; null if there is none, if the 300 greatest are of events that are not committed or were removed, and without SELECT on the table or pg_read_all_stats, or under row security';
 COMMENT ON COLUMN kanthorq_streams.newest_time IS 'the time inside newest_id';
 COMMENT ON COLUMN kanthorq_streams.open_publishers IS
 'how many transactions kanthorq_horizon() shows';
@@ -531,7 +531,7 @@ COMMENT ON COLUMN kanthorq_consumers.cursor IS 'the position up to which it has 
 COMMENT ON COLUMN kanthorq_consumers.lag IS
 'how many positions there are after the cursor up to the last one that was handed out: not a count of events, as some may be for other consumers, removed or rolled back';
 COMMENT ON COLUMN kanthorq_consumers.lag_time IS
-'the age, by created_at, of the first event after the cursor, whether it is for this consumer or not; null if there is none, if the next 1,000 positions are of events that are not committed or were removed, and without SELECT on the stream''s table or pg_read_all_stats, or under row security';
+'the age, by created_at, of the first event after the cursor, whether it is for this consumer or not; null if there is none, if the next 300 positions are of events that are not committed or were removed, and without SELECT on the stream''s table or pg_read_all_stats, or under row security';
 COMMENT ON COLUMN kanthorq_consumers.running IS 'how many events are in leases';
 COMMENT ON COLUMN kanthorq_consumers.retryable IS
 'how many events wait for a retry or were resumed';

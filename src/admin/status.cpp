@@ -48,7 +48,7 @@ bool has_contents(const OpenStream& stream) {
 // How many entries of an index are looked at for a row that can be seen. Beyond that a value is
 // unknown: a publisher may have any number of events that are not committed, and looking past them
 // takes as long each time.
-constexpr std::size_t most_looked_at = 1000;
+constexpr std::size_t most_looked_at = 300;
 
 NullableDatum bigint(int64 value) { return {Int64GetDatum(value), false}; }
 
