@@ -5,6 +5,7 @@
 #include "core/event_id.hpp"
 #include "core/name.hpp"
 #include "core/subject.hpp"
+#include "id/ids.hpp"
 #include "server/pg.hpp"
 #include "server/quoting.hpp"
 
@@ -91,9 +92,31 @@ inline constexpr const char* stream_triggers[] = {writer_trigger, statement_trig
 // The function that the first trigger calls.
 inline constexpr const char* writer_function = "kanthorq_stream_writer";
 
+// A partition has the first two triggers as well, and the third one from the table itself. This one
+// is on closed partitions. It fires for each row that comes, and notes the reopening.
+inline constexpr const char* closed_trigger = "kanthorq_closed";
+
+struct StreamShape {
+  bool subject_index = true;
+  bool is_partitioned = false;
+  IdForm id_form;
+};
+
 // Creates the table of the stream `name` in `schema`, owned by the caller. The caller has checked
-// the name, the privilege and that there is no such relation.
-void create_stream_table(Oid schema, std::string_view name, bool subject_index);
+// the name, the privilege and that there is no such relation. It has no partition yet.
+void create_stream_table(Oid schema, std::string_view name, const StreamShape& shape);
+
+// Creates a partition for the ids from `lower` to `upper`, owned by the current user, who owns the
+// stream's table. It is not attached yet. Returns its name, quoted. `mark` ends the table's name.
+const char* create_partition(Oid schema, std::string_view name, const char* mark);
+// Attaches it, with lower null as the default partition, and dresses it with its triggers. Takes
+// ShareUpdateExclusiveLock on the stream's table, and AccessExclusiveLock on the default partition.
+// Returns its oid. Both are to be called within with_spi().
+Oid attach_partition(Oid schema, std::string_view name, const char* partition, const char* lower,
+                     const char* upper);
+
+// Puts the trigger on a partition that notes its reopening. It has none yet.
+void create_closed_trigger(Oid schema, const char* partition);
 
 // Gives the table of the stream `name` its defaults, checks, triggers and comment. It has none of
 // them yet. `table` is its quoted name. To be called within with_spi().

@@ -8,9 +8,11 @@ namespace kanthorq {
 
 struct OpenStream {
   Relation table;
-  bool plain;  // nothing on the table keeps events from being inserted directly
+  Oid schema;           // the extension's
+  bool plain;           // nothing on the table keeps events from being inserted directly
+  bool is_partitioned;  // its rows are in partitions (partitions.hpp), and the table has none
   Oid position_sequence;
-  Oid position_index;
+  Oid position_index;   // of the table; each partition has its own
 };
 
 // Opens the table of the stream `name` with `lock`, which is kept to the end of the transaction.
