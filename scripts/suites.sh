@@ -78,7 +78,8 @@ server_once() {
   if [ -z "$SERVER" ]; then
     SERVER=started
     # Preloaded, so that commits wake those that wait; tests/t has servers without.
-    start_server "cluster_name = kanthorq_test" "shared_preload_libraries = 'kanthorq'" || SERVER=failed
+    start_server "cluster_name = kanthorq_test" "shared_preload_libraries = 'kanthorq'" \
+      "kanthorq.default_partition_interval = '${KANTHORQ_PARTITIONED:+1 day}'" || SERVER=failed
   fi
   if [ "$SERVER" = started ]; then
     for _ in {1..120}; do

@@ -111,11 +111,58 @@ COMMENT ON COLUMN kanthorq_registered_table.owner IS
 SELECT pg_catalog.pg_extension_config_dump('kanthorq_registered_table',
     'WHERE relation OPERATOR(pg_catalog.=) ANY (SELECT oid FROM pg_catalog.pg_class)');
 
-CREATE FUNCTION kanthorq_stream_create(name text, subject_index boolean DEFAULT true)
+-- "kanthorq_stream_setting" would be the table of the stream "setting".
+CREATE TABLE kanthorq_setting_of_stream (
+    name varchar(128) COLLATE "C" NOT NULL PRIMARY KEY,
+    partition_ms bigint,
+    id_form text COLLATE "C" NOT NULL,
+    keep_ms bigint,
+    on_lag text COLLATE "C" NOT NULL
+);
+COMMENT ON TABLE kanthorq_setting_of_stream IS
+'how each stream was created, and how long its events are kept; written by KanthorQ only';
+COMMENT ON COLUMN kanthorq_setting_of_stream.name IS 'the name of the stream';
+COMMENT ON COLUMN kanthorq_setting_of_stream.partition_ms IS
+'how many milliseconds of ids a partition holds; null: the stream is not partitioned';
+COMMENT ON COLUMN kanthorq_setting_of_stream.id_form IS
+'the form of the ids that are made for the stream and of the bounds of its partitions: ulid, uuidv7 or a prefix';
+COMMENT ON COLUMN kanthorq_setting_of_stream.keep_ms IS
+'how many milliseconds events are kept; null: for ever';
+COMMENT ON COLUMN kanthorq_setting_of_stream.on_lag IS
+'block: events that a consumer has not finished are kept; skip: they are removed, and counted for the consumer';
+SELECT pg_catalog.pg_extension_config_dump('kanthorq_setting_of_stream', '');
+GRANT SELECT ON kanthorq_setting_of_stream TO PUBLIC;
+
+CREATE TABLE kanthorq_partition (
+    stream regclass NOT NULL,
+    partition regclass NOT NULL,
+    first_position bigint NOT NULL,
+    last_position bigint NOT NULL
+);
+-- Not unique: a partition that was reopened has further rows.
+CREATE INDEX kanthorq_partition_stream_last_position_idx ON kanthorq_partition (stream, last_position);
+COMMENT ON TABLE kanthorq_partition IS
+'which positions the partitions of each stream hold; written by KanthorQ only';
+COMMENT ON COLUMN kanthorq_partition.stream IS 'the table of the stream';
+COMMENT ON COLUMN kanthorq_partition.partition IS
+'the partition; it has more than one row if events came to it after it was closed';
+COMMENT ON COLUMN kanthorq_partition.first_position IS
+'the first position in a closed partition; 0 if it is open';
+COMMENT ON COLUMN kanthorq_partition.last_position IS
+'the last position in a closed partition; 9223372036854775807 if it is open, so that events may still come to it';
+-- Not the rows of tables that were dropped by hand, as below.
+SELECT pg_catalog.pg_extension_config_dump('kanthorq_partition',
+    'WHERE partition OPERATOR(pg_catalog.=) ANY (SELECT oid FROM pg_catalog.pg_class)
+       AND stream OPERATOR(pg_catalog.=) ANY (SELECT oid FROM pg_catalog.pg_class)');
+GRANT SELECT ON kanthorq_partition TO PUBLIC;
+
+CREATE FUNCTION kanthorq_stream_create(name text, subject_index boolean DEFAULT true,
+                                       partition_interval interval DEFAULT NULL,
+                                       id_form text DEFAULT 'ulid')
     RETURNS kanthorq_stream_registry
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
-COMMENT ON FUNCTION kanthorq_stream_create(text, boolean) IS
-'creates the stream and its table, or returns the stream if it exists; adopts an unregistered table of that name that has the shape of a stream''s table; subject_index: the table also gets an index on (subject, id)';
+COMMENT ON FUNCTION kanthorq_stream_create(text, boolean, interval, text) IS
+'creates the stream and its table, or returns the stream if it exists; adopts an unregistered table of that name that has the shape of a stream''s table; subject_index: the table also gets an index on (subject, id); partition_interval: the table is partitioned by the time in the ids, in whole hours, days or weeks; id_form: the form of the ids that are made for it: ulid, uuidv7, or a prefix such as order for ids like order_01jd0000000000000000000001';
 
 CREATE FUNCTION kanthorq_stream_table(name text) RETURNS regclass
     AS 'MODULE_PATHNAME' LANGUAGE C STABLE STRICT PARALLEL SAFE;
@@ -552,6 +599,11 @@ CREATE FUNCTION kanthorq_stream_writer() RETURNS trigger
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION kanthorq_stream_writer() IS
 'not for callers: the trigger function that makes a transaction known as a publisher before an INSERT or COPY takes its first position';
+
+CREATE FUNCTION kanthorq_partition_closed() RETURNS trigger
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION kanthorq_partition_closed() IS
+'not for callers: the trigger function that notes that an event has come to a closed partition';
 
 CREATE FUNCTION kanthorq_stream_append_only() RETURNS trigger
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;

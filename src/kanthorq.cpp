@@ -23,6 +23,7 @@
 #include "consumer/settings.hpp"
 #include "server/shared.hpp"
 #include "server/test_point.hpp"
+#include "stream/partitioning.hpp"
 
 extern "C" {
 PG_MODULE_MAGIC;
@@ -32,6 +33,7 @@ extern PGDLLEXPORT void _PG_init();
 
 void _PG_init() {
   KANTHORQ_DEFINE_TEST_POINT();
+  kanthorq::define_partition_settings();
   kanthorq::define_consumer_settings();
   MarkGUCPrefixReserved("kanthorq");  // after the last one: a setting that is misspelt is refused
   kanthorq::reserve_shared_memory();

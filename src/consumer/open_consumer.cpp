@@ -120,6 +120,14 @@ void raise_no_consumer_table(Oid schema, std::string_view name, int sqlstate) {
                    "forgets the consumer, and then it can be created again.")));
 }
 
+Consumer take_turn(const Consumer& consumer, const OpenStream& stream) {
+  const Consumer locked = lock_consumer(consumer);
+  require_readable(stream);
+  return locked;
+}
+
+namespace {
+
 // Whoever drops a stream locks its table first, then those of its consumers. In the other order a
 // worker and the drop could wait for each other, if a publisher keeps both waiting. But only the
 // consumer says which stream it is. So a worker that must wait for the stream gives the consumer
@@ -134,10 +142,29 @@ Consumer open_consumer_after_stream(Oid schema, std::string_view name, LOCKMODE 
   return open_consumer(schema, name, lock, privilege);
 }
 
-Consumer take_turn(const Consumer& consumer, const OpenStream& stream) {
-  const Consumer locked = lock_consumer(consumer);
+}  // namespace
+
+Worker open_worker(Oid schema, std::string_view name, LOCKMODE lock, AclMode privilege) {
+  const Consumer consumer = open_consumer_after_stream(schema, name, lock, privilege);
+  const OpenStream stream = open_stream(schema, consumer.stream, AccessShareLock);
   require_readable(stream);
-  return locked;
+  require_consumable(stream);
+  return {consumer, stream};
+}
+
+void close_worker(const Worker& worker) {
+  table_close(worker.stream.table, NoLock);
+  relation_close(worker.consumer.table, NoLock);
+}
+
+// The stream's was taken three times: by open_consumer_after_stream(), by the server to find the
+// table by its name, and by open_stream().
+void give_back_worker(const Worker& worker, LOCKMODE lock) {
+  const Oid stream = RelationGetRelid(worker.stream.table);
+  table_close(worker.stream.table, AccessShareLock);
+  unlock_relation(stream, AccessShareLock);
+  unlock_relation(stream, AccessShareLock);
+  give_back_consumer(worker.consumer, lock);
 }
 
 }  // namespace kanthorq

@@ -58,22 +58,30 @@ void unlock_consumer(const Consumer& consumer);
 // lock_consumer(), and after that wait a check that the stream may still be read.
 [[nodiscard]] Consumer take_turn(const Consumer& consumer, const OpenStream& stream);
 
-// Opens the consumer as open_consumer() does, with its stream's table locked before its own.
-Consumer open_consumer_after_stream(Oid schema, std::string_view name, LOCKMODE lock,
-                                    AclMode privilege);
+// A consumer and its stream, open for a worker.
+struct Worker {
+  Consumer consumer;
+  OpenStream stream;
+};
 
-// Opens the consumer and its stream for a worker, and checks its privileges: `privilege` on the
-// consumer's table and SELECT on the stream's.
+// Opens both, the stream's table locked before the consumer's, and checks the privileges of a
+// worker: `privilege` on the consumer's table and SELECT on the stream's. Raises what
+// open_consumer() and open_stream() raise, and 55000 if the stream's positions were altered.
+Worker open_worker(Oid schema, std::string_view name, LOCKMODE lock, AclMode privilege);
+
+// Closes both. Their locks are kept.
+void close_worker(const Worker& worker);
+
+// Closes both and gives back the locks that their opening took. Nothing may have been done under
+// them.
+void give_back_worker(const Worker& worker, LOCKMODE lock);
+
+// Runs `body(consumer, stream)` with both open.
 template <typename Body>
 auto with_worker(Oid schema, std::string_view name, LOCKMODE lock, AclMode privilege, Body body) {
-  const Consumer consumer = open_consumer_after_stream(schema, name, lock, privilege);
-  const auto run = [&](const OpenStream& stream) {
-    require_readable(stream);
-    require_consumable(stream);
-    return body(consumer, stream);
-  };
-  return run_and_close([&] { return with_stream(schema, consumer.stream, AccessShareLock, run); },
-                       [&] { relation_close(consumer.table, NoLock); });
+  const Worker worker = open_worker(schema, name, lock, privilege);
+  return run_and_close([&] { return body(worker.consumer, worker.stream); },
+                       [&] { close_worker(worker); });
 }
 
 }  // namespace kanthorq

@@ -208,29 +208,41 @@ bool must_wait_alone(const Consumer& consumer) {
   return TransactionIdIsValid(GetTopTransactionIdIfAny()) || has_turn(consumer);
 }
 
-// Tries until it is done or the time is over.
-void pull(const Consumer& opened, const OpenStream& stream, const PullArguments& arguments,
-          ReturnSetInfo* result) {
+// The consumer whose events are wanted, as often as it is opened.
+struct Wanted {
+  Oid schema;
+  std::string_view name;
+
+  Worker open() const { return open_worker(schema, name, RowExclusiveLock, ACL_UPDATE); }
+};
+
+// Tries until it is done or the time is over. Between two tries it holds no lock on the consumer
+// and on the stream, so that nobody who changes one of these waits for a session that sleeps.
+void pull(const Wanted& wanted, const PullArguments& arguments, ReturnSetInfo* result) {
   MemoryContext memory_of_try =
       AllocSetContextCreate(CurrentMemoryContext, "KanthorQ try", ALLOCSET_DEFAULT_SIZES);
   MemoryContext memory_of_skipped =
       AllocSetContextCreate(CurrentMemoryContext, "KanthorQ skipped", ALLOCSET_SMALL_SIZES);
+  const auto open = [&] { return with_context(memory_of_try, [&] { return wanted.open(); }); };
   Skipped skipped(memory_of_skipped);
-  Waiting waiting(opened.stream, RelationGetRelid(opened.table),
-                  must_wait_alone(opened) ? Company::alone : Company::line,
+  Worker worker = open();
+  Waiting waiting(worker.consumer.stream, RelationGetRelid(worker.consumer.table),
+                  must_wait_alone(worker.consumer) ? Company::alone : Company::line,
                   arguments.started + arguments.wait_ms);
   Outcome outcome{};
-  for (bool is_first = true;; is_first = false) {
+  for (;;) {
     const bool is_last = waiting.is_over();
     waiting.listen();
     outcome = with_context(memory_of_try, [&] {
-      const Consumer consumer = is_first ? opened : read_again(opened);
-      return try_pull(consumer, stream, arguments, is_last, waiting, skipped, result);
+      return try_pull(worker.consumer, worker.stream, arguments, is_last, waiting, skipped, result);
     });
-    MemoryContextReset(memory_of_try);
     if (outcome.is_done || is_last) break;
+    give_back_worker(worker, RowExclusiveLock);
+    MemoryContextReset(memory_of_try);
     waiting.sleep(outcome.due);
+    worker = open();
   }
+  close_worker(worker);
   waiting.end(outcome.has_taken);
   MemoryContextDelete(memory_of_skipped);
   MemoryContextDelete(memory_of_try);
@@ -248,12 +260,7 @@ KANTHORQ_FUNCTION(kanthorq_pull) {
   InitMaterializedSRF(fcinfo, 0);
   give_room(fcinfo, arguments.size);
   auto* result = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
-  const auto run = [&](const Consumer& consumer, const OpenStream& stream) {
-    pull(consumer, stream, arguments, result);
-  };
-  as_pull([&] {
-    with_worker(own_schema(fcinfo), text_argument(fcinfo, pull_argument::consumer),
-                RowExclusiveLock, ACL_UPDATE, run);
-  });
+  const Wanted wanted = {own_schema(fcinfo), text_argument(fcinfo, pull_argument::consumer)};
+  as_pull([&] { pull(wanted, arguments, result); });
   return Datum{0};
 }

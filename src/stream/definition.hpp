@@ -87,14 +87,18 @@ inline constexpr StreamCheck stream_checks[] = {
 inline constexpr const char* writer_trigger = "kanthorq_writer";
 inline constexpr const char* statement_trigger = "kanthorq_append_only";
 inline constexpr const char* row_trigger = "kanthorq_append_only_row";
+// A partition has the first two triggers as well, and the third one from the table itself. This one
+// is on closed partitions. It fires for each row that comes, and notes the reopening.
+inline constexpr const char* closed_trigger = "kanthorq_closed";
 inline constexpr const char* stream_triggers[] = {writer_trigger, statement_trigger, row_trigger};
+inline constexpr const char* partition_triggers[] = {writer_trigger, statement_trigger,
+                                                     closed_trigger};
 
 // The function that the first trigger calls.
 inline constexpr const char* writer_function = "kanthorq_stream_writer";
 
-// A partition has the first two triggers as well, and the third one from the table itself. This one
-// is on closed partitions. It fires for each row that comes, and notes the reopening.
-inline constexpr const char* closed_trigger = "kanthorq_closed";
+// And the one that the trigger of a closed partition calls.
+inline constexpr const char* closed_function = "kanthorq_partition_closed";
 
 struct StreamShape {
   bool subject_index = true;
@@ -106,21 +110,26 @@ struct StreamShape {
 // the name, the privilege and that there is no such relation. It has no partition yet.
 void create_stream_table(Oid schema, std::string_view name, const StreamShape& shape);
 
-// Creates a partition for the ids from `lower` to `upper`, owned by the current user, who owns the
-// stream's table. It is not attached yet. Returns its name, quoted. `mark` ends the table's name.
+// Creates a table like the stream's, owned by the current user, who owns the stream's table. `mark`
+// ends its name. It is to become a partition. Returns its name, quoted.
 const char* create_partition(Oid schema, std::string_view name, const char* mark);
-// Attaches it, with lower null as the default partition, and dresses it with its triggers. Takes
-// ShareUpdateExclusiveLock on the stream's table, and AccessExclusiveLock on the default partition.
-// Returns its oid. Both are to be called within with_spi().
-Oid attach_partition(Oid schema, std::string_view name, const char* partition, const char* lower,
+
+// Attaches it for the ids from `lower` to `upper`, or as the default partition if they are null,
+// and dresses it. Takes ShareUpdateExclusiveLock on the stream's table and AccessExclusiveLock on
+// the default partition. Returns its oid. Both are to be called within with_spi().
+Oid attach_partition(Oid schema, std::string_view name, const char* mark, const char* lower,
                      const char* upper);
 
 // Puts the trigger on a partition that notes its reopening. It has none yet.
 void create_closed_trigger(Oid schema, const char* partition);
 
+// Gives a partition the triggers and the comment that it has of its own. It has none of them yet.
+void complete_partition(Oid schema, std::string_view name, const char* partition);
+
 // Gives the table of the stream `name` its defaults, checks, triggers and comment. It has none of
 // them yet. `table` is its quoted name. To be called within with_spi().
-void complete_stream_table(Oid schema, std::string_view name, const char* table);
+void complete_stream_table(Oid schema, std::string_view name, const char* table,
+                           const IdForm& id_form);
 
 // Creates the index on subject and id. The same holds here.
 void create_subject_index(std::string_view name, const char* table);

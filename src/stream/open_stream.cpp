@@ -13,6 +13,7 @@
 #include "stream/recognition.hpp"
 #include "stream/registered_table.hpp"
 #include "stream/registry.hpp"
+#include "stream/settings.hpp"
 
 namespace kanthorq {
 
@@ -22,6 +23,8 @@ struct KnownTable {
   Known known;
   bool intact;  // this very table is registered, and it is a stream's
   bool plain;
+  bool is_partitioned;
+  IdForm id_form;
   Oid position_sequence;
   Oid position_index;
   std::uint8_t name_size;
@@ -49,7 +52,10 @@ bool find_out(KnownTable& table, Relation relation, Oid schema, std::string_view
   table.plain = false;
   if (table.intact) {
     table.position_sequence = identity_sequence(relation, position_column);
-    table.position_index = is_unique(relation, position_column)
+    table.is_partitioned = is_partitioned(relation);
+    table.id_form = stream_settings(schema, name).id_form;
+    // In partitions, a position is unique only in each of them, if at all.
+    table.position_index = table.is_partitioned || is_unique(relation, position_column)
                                ? find_index_on(relation, position_column)
                                : InvalidOid;
     table.plain = is_plain_stream_table(relation, schema, name);
@@ -93,7 +99,13 @@ bool try_open_stream(Oid schema, std::string_view name, LOCKMODE lock, OpenStrea
   if (!OidIsValid(oid)) return false;
   Relation table = relation_open(oid, NoLock);  // it may be no table at all
   const KnownTable& known = knowledge_of(table, schema, name);
-  stream = {table, known.plain, known.position_sequence, known.position_index};
+  stream = {table,
+            schema,
+            known.plain,
+            known.is_partitioned,
+            known.position_sequence,
+            known.position_index,
+            known.id_form};
   if (!known.intact) relation_close(table, lock);  // gives the lock back
   return known.intact;
 }

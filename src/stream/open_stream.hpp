@@ -1,6 +1,7 @@
 // From a stream's name to its open table.
 #pragma once
 
+#include "id/ids.hpp"
 #include "server/pg.hpp"
 #include "server/scope.hpp"
 
@@ -12,7 +13,8 @@ struct OpenStream {
   bool plain;           // nothing on the table keeps events from being inserted directly
   bool is_partitioned;  // its rows are in partitions (partitions.hpp), and the table has none
   Oid position_sequence;
-  Oid position_index;   // of the table; each partition has its own
+  Oid position_index;  // of the table; each partition has its own
+  IdForm id_form;      // of the ids that are made for it
 };
 
 // Opens the table of the stream `name` with `lock`, which is kept to the end of the transaction.

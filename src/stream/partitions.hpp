@@ -41,6 +41,7 @@ inline Partitions all_partitions(const OpenStream& stream, Snapshot snapshot) {
 // Changes of the rows of kanthorq_partition. `stream` is the stream's table.
 void add_open_partition(Oid schema, Oid stream, Oid partition);
 void forget_partition(Oid schema, Oid stream, Oid partition);
+void forget_partitions(Oid schema, Oid stream);  // all of them
 // From now on it holds these positions; first > last if it holds none. All notes of a reopening go.
 // The caller holds ShareRowExclusiveLock on the partition, and has read the range with a snapshot
 // that it took after that.

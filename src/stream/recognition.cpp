@@ -25,6 +25,20 @@ bool is_on_subject_and_id(Form_pg_index index) {
          index->indkey.values[1] == id_column;
 }
 
+bool is_partitioned_by_id(Relation table) {
+  PartitionKey key = RelationGetPartitionKey(table);
+  return key->strategy == PARTITION_STRATEGY_RANGE && key->partnatts == 1 &&
+         key->partattrs[0] == id_column && key->partcollation[0] == C_COLLATION_OID &&
+         key->partopfamily[0] == TEXT_BTREE_FAM_OID;
+}
+
+// Of a partition or of a stream that is not partitioned.
+const char* storage_difference(Relation table) {
+  if (table->rd_rel->relpersistence != RELPERSISTENCE_PERMANENT) return "It is not permanent.";
+  if (table->rd_tableam != GetHeapamTableAmRoutine()) return "It does not use the heap.";
+  return nullptr;
+}
+
 const char* column_difference(TupleDesc descriptor, int index) {
   const StreamColumnDefinition& wanted = stream_column_definitions[index];
   if (index >= descriptor->natts || TupleDescAttr(descriptor, index)->attisdropped ||
@@ -39,10 +53,11 @@ const char* column_difference(TupleDesc descriptor, int index) {
   return nullptr;
 }
 
-// An ordinary table has the columns of a stream, by number, name and type. More columns may follow.
-// Everything that reads a stream relies on this.
+// An ordinary table, or a partitioned one, has the columns of a stream, by number, name and type.
+// More columns may follow. Everything that reads a stream relies on this.
 const char* columns_difference(Relation table) {
-  if (table->rd_rel->relkind != RELKIND_RELATION) return "It is not an ordinary table.";
+  if (table->rd_rel->relkind != RELKIND_RELATION && !is_partitioned(table))
+    return "It is not an ordinary table.";
   for (int i = 0; i < stream_columns; i++) {
     const char* difference = column_difference(RelationGetDescr(table), i);
     if (difference) return difference;
@@ -50,13 +65,20 @@ const char* columns_difference(Relation table) {
   return nullptr;
 }
 
-// The columns also have the greatest lengths, and the identity, with which they were created.
-const char* modifiers_difference(TupleDesc descriptor) {
+// The columns also have the greatest lengths with which they were created.
+const char* lengths_difference(TupleDesc descriptor) {
   for (int i = 0; i < stream_columns; i++) {
     const StreamColumnDefinition& wanted = stream_column_definitions[i];
     if (TupleDescAttr(descriptor, i)->atttypmod != wanted.typmod)
       return psprintf("Its column \"%s\" is not of the type %s.", wanted.name, wanted.definition);
   }
+  return nullptr;
+}
+
+// And the identity. A partition may have none.
+const char* modifiers_difference(TupleDesc descriptor) {
+  const char* difference = lengths_difference(descriptor);
+  if (difference) return difference;
   if (TupleDescAttr(descriptor, position_column - 1)->attidentity != ATTRIBUTE_IDENTITY_ALWAYS)
     return "Its column \"position\" is not generated always as identity.";
   return nullptr;
@@ -138,15 +160,17 @@ std::string_view stream_in_default(Relation table, Oid schema) {
   return is_text_constant(argument) ? constant_text(argument) : std::string_view{};
 }
 
-// Has it triggers of its owner for INSERT? What our own trigger does, a direct insertion does
+// Has it triggers of its owner for INSERT? What our own triggers do, a direct insertion does
 // itself.
 bool has_other_insert_triggers(Relation table, Oid schema) {
   const TriggerDesc* triggers = table->trigdesc;
   if (!triggers) return false;
   const Oid writer = own_function(schema, writer_function, InvalidOid);
+  const Oid closed = own_function(schema, closed_function, InvalidOid);
   for (int i = 0; i < triggers->numtriggers; i++) {
     const Trigger& trigger = triggers->triggers[i];
-    if (TRIGGER_FOR_INSERT(trigger.tgtype) && trigger.tgfoid != writer) return true;
+    if (TRIGGER_FOR_INSERT(trigger.tgtype) && trigger.tgfoid != writer && trigger.tgfoid != closed)
+      return true;
   }
   return false;
 }
@@ -166,15 +190,23 @@ bool hands_out_in_order(Oid sequence) {
 const char* stream_definition_difference(Relation table) {
   const char* difference = columns_difference(table);
   if (difference) return difference;
-  if (table->rd_rel->relpersistence != RELPERSISTENCE_PERMANENT) return "It is not permanent.";
   if (table->rd_rel->relispartition) return "It is a partition.";
-  if (table->rd_tableam != GetHeapamTableAmRoutine()) return "It does not use the heap.";
+  if (!is_partitioned(table))
+    difference = storage_difference(table);
+  else if (!is_partitioned_by_id(table))
+    difference = "It is not partitioned by ranges of \"id\".";
+  if (difference) return difference;
   difference = modifiers_difference(RelationGetDescr(table));
   if (difference) return difference;
   if (!hands_out_in_order(identity_sequence(table, position_column)))
     return "The sequence of its column \"position\" must have increment 1, cache 1 and no cycle.";
   if (!has_valid_index(table, is_primary_key_on_id)) return "Its primary key is not \"id\".";
-  if (!is_unique(table, position_column)) return "Its column \"position\" is not unique.";
+  if (is_partitioned(table)) {
+    if (!OidIsValid(find_index_on(table, position_column)))
+      return "Its column \"position\" has no index.";
+  } else if (!is_unique(table, position_column)) {
+    return "Its column \"position\" is not unique.";
+  }
   return nullptr;
 }
 
@@ -210,6 +242,28 @@ bool is_table_of(Oid oid, Oid schema, std::string_view name) {
       columns_difference(table) == nullptr && stream_in_default(table, schema) == name;
   relation_close(table, AccessShareLock);
   return is_its_table;
+}
+
+bool has_closed_trigger(Relation partition, Oid schema) {
+  const TriggerDesc* triggers = partition->trigdesc;
+  if (!triggers) return false;
+  const Oid closed = own_function(schema, closed_function, InvalidOid);
+  for (int i = 0; i < triggers->numtriggers; i++)
+    if (triggers->triggers[i].tgfoid == closed &&
+        triggers->triggers[i].tgenabled == TRIGGER_FIRES_ALWAYS)
+      return true;
+  return false;
+}
+
+bool is_plain_partition(Relation partition, Relation stream, Oid schema, std::string_view name) {
+  return columns_difference(partition) == nullptr && storage_difference(partition) == nullptr &&
+         lengths_difference(RelationGetDescr(partition)) == nullptr &&
+         RelationGetDescr(partition)->natts == RelationGetDescr(stream)->natts &&
+         partition->rd_rules == nullptr && has_stream_checks_only(partition, schema) &&
+         !has_other_insert_triggers(partition, schema) &&
+         OidIsValid(find_index_on(partition, id_column)) &&
+         OidIsValid(find_index_on(partition, position_column)) &&
+         stream_in_default(partition, schema) == name;
 }
 
 bool is_plain_stream_table(Relation table, Oid schema, std::string_view name) {

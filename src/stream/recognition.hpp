@@ -20,6 +20,19 @@ void require_stream_table(Relation table, Oid schema, std::string_view name);
 // an INSERT would obey and a direct insertion would not? Indexes are not compared.
 bool is_plain_stream_table(Relation table, Oid schema, std::string_view name);
 
+// Is this a partition of the open `stream`, whose name is `name`, as create_partition() made it?
+// Then a direct insertion may do what an INSERT does. It may be closed: whether it has the trigger
+// of closed ones is not compared (has_closed_trigger()).
+bool is_plain_partition(Relation partition, Relation stream, Oid schema, std::string_view name);
+
+// Has the partition the trigger that notes its reopening, and does it fire in every replication
+// role?
+bool has_closed_trigger(Relation partition, Oid schema);
+
+inline bool is_partitioned(Relation table) {
+  return table->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
+}
+
 // Does the sequence hand out positions one by one and in order? If a session kept some for later,
 // it would use them after cursors have moved over them.
 bool hands_out_in_order(Oid sequence);

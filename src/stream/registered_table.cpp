@@ -56,7 +56,9 @@ bool is_of_current_user(Oid schema, const RegisteredTable& registered) {
 }
 
 bool is_table(Oid relation) {
-  return OidIsValid(relation) && get_rel_relkind(relation) == RELKIND_RELATION;
+  if (!OidIsValid(relation)) return false;
+  const char kind = get_rel_relkind(relation);
+  return kind == RELKIND_RELATION || kind == RELKIND_PARTITIONED_TABLE;
 }
 
 [[noreturn]] void raise_elsewhere(Kind kind, std::string_view name, Oid table) {

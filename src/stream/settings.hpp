@@ -20,6 +20,9 @@ struct StreamSettings {
   OnLag on_lag = OnLag::block;
 };
 
+// "block" or "skip".
+const char* on_lag_text(OnLag on_lag);
+
 StreamSettings stream_settings(Oid schema, std::string_view name);
 
 // Writes the row, or changes it. The caller holds lock_stream_name().

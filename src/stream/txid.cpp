@@ -16,17 +16,80 @@
 // volatile defaults. The argument names the stream, whose consumers are woken at the commit. It
 // also shows whose table it is: adoption refuses a table of another stream, and only a table that
 // names its own stream is plain (recognition.hpp).
+//
+// The lock is that of the stream's table. A statement that names a partition does not take it, so
+// both do. Apply into a partition evaluates the default before the position.
+#include "core/name.hpp"
 #include "server/datum.hpp"
 #include "server/fault.hpp"
+#include "server/lock.hpp"
+#include "server/privileges.hpp"
 #include "server/test_point.hpp"
 #include "server/wake.hpp"
+#include "stream/partitions.hpp"
+#include "stream/registered_table.hpp"
 #include "stream/writers.hpp"
 
+namespace kanthorq {
+
 namespace {
+
 namespace txid_argument {
 enum : int { stream };
 }
+
+// The stream whose default was evaluated last. One statement evaluates it for each row.
+struct LastStream {
+  LocalTransactionId transaction;
+  std::uint8_t name_size;
+  char name[max_name_bytes];
+  Oid partitioned_table;  // InvalidOid if the stream is not partitioned
+};
+LastStream last_stream;
+
+bool is_last_stream(std::string_view name) {
+  return last_stream.transaction == local_transaction_id() &&
+         std::string_view(last_stream.name, last_stream.name_size) == name;
+}
+
+Oid partitioned_table_of(Oid schema, std::string_view name) {
+  const Oid table = relation_by_name(schema, Kind::stream, name);
+  return OidIsValid(table) && get_rel_relkind(table) == RELKIND_PARTITIONED_TABLE ? table
+                                                                                  : InvalidOid;
+}
+
+// Whoever may call this may not hold up a stream's consumers with it.
+void require_publisher(Oid table) {
+  if (pg_class_aclcheck(table, GetUserId(), ACL_INSERT) == ACLCHECK_OK ||
+      pg_attribute_aclcheck_all(table, GetUserId(), ACL_INSERT, ACLMASK_ANY) == ACLCHECK_OK)
+    return;
+  ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+                  errmsg("permission denied for table %s", get_rel_name(table)),
+                  errdetail("Who publishes into a partition needs INSERT on the stream's table.")));
+}
+
+// A savepoint that was rolled back may have given the lock back.
+void lock_partitioned_table(Oid schema, std::string_view name) {
+  if (!is_last_stream(name)) {
+    last_stream.name_size = 0;  // until all is known
+    const Oid table = is_name(name) ? partitioned_table_of(schema, name) : InvalidOid;
+    last_stream.partitioned_table = table;
+    last_stream.transaction = local_transaction_id();
+    memcpy(last_stream.name, name.data(), Min(name.size(), sizeof(last_stream.name)));
+    last_stream.name_size = static_cast<std::uint8_t>(Min(name.size(), sizeof(last_stream.name)));
+  }
+  const Oid table = last_stream.partitioned_table;
+  if (!OidIsValid(table)) return;
+  LOCKTAG tag;
+  SET_LOCKTAG_RELATION(tag, MyDatabaseId, table);
+  if (holds_lock(tag, RowExclusiveLock)) return;
+  require_publisher(table);
+  lock_relation(table, RowExclusiveLock);
+}
+
 }  // namespace
+
+}  // namespace kanthorq
 
 using namespace kanthorq;
 
@@ -36,12 +99,16 @@ KANTHORQ_FUNCTION(kanthorq_stream_writer) {
   if (!TRIGGER_FIRED_BY_INSERT(event) || !TRIGGER_FIRED_BEFORE(event) ||
       !TRIGGER_FIRED_FOR_STATEMENT(event))
     raise_trigger_protocol("kanthorq_stream_writer", "triggers BEFORE INSERT FOR EACH STATEMENT");
-  become_writer(RelationGetRelid(trigger->tg_relation));
+  const Oid table = RelationGetRelid(trigger->tg_relation);
+  const Oid stream = stream_of_partition(table);
+  become_writer(OidIsValid(stream) ? stream : table);
   return Datum{0};
 }
 
 KANTHORQ_FUNCTION(kanthorq_txid) {
-  wake_at_commit(text_argument(fcinfo, txid_argument::stream));
+  const std::string_view stream = text_argument(fcinfo, txid_argument::stream);
+  wake_at_commit(stream);
+  lock_partitioned_table(own_schema(fcinfo), stream);
   KANTHORQ_TEST_POINT("insert_default");
   PG_RETURN_FULLTRANSACTIONID(GetTopFullTransactionId());
 }

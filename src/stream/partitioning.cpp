@@ -1,0 +1,95 @@
+#include "stream/partitioning.hpp"
+
+#include "server/fault.hpp"
+#include "server/time.hpp"
+#include "stream/definition.hpp"
+#include "stream/partitions.hpp"
+
+namespace kanthorq {
+
+namespace {
+
+constexpr int64 hour_ms = int64{60} * 60 * 1000;
+constexpr int64 day_ms = 24 * hour_ms;
+constexpr const char* default_mark = "default";
+
+[[noreturn]] void raise_interval(Datum interval) {
+  ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid partition_interval"),
+                  errdetail("The interval is %s; it must be whole hours, days or weeks.",
+                            DatumGetCString(DirectFunctionCall1(interval_out, interval))),
+                  errhint("Months and years are not equally long; use '30 days', say.")));
+}
+
+// Of an interval, in milliseconds.
+int64 whole_hours(Datum value) {
+  constexpr int64 longest = 100 * 365 * day_ms;
+  constexpr int64 hour_us = hour_ms * 1000;
+  const Interval* interval = DatumGetIntervalP(value);
+  if (interval->month != 0 || interval->time % hour_us != 0) raise_interval(value);
+  const int64 ms = interval->day * day_ms + interval->time / 1000;
+  if (ms < hour_ms || ms > longest) raise_interval(value);
+  return ms;
+}
+
+char* default_partition_interval;
+
+}  // namespace
+
+int64 partition_interval_argument(FunctionCallInfo fcinfo, int argument) {
+  if (!PG_ARGISNULL(argument)) return whole_hours(PG_GETARG_DATUM(argument));
+  if (!*default_partition_interval) return 0;
+  return whole_hours(DirectFunctionCall3(interval_in, CStringGetDatum(default_partition_interval),
+                                         ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+}
+
+void define_partition_settings() {
+  DefineCustomStringVariable(
+      "kanthorq.default_partition_interval",
+      "the partition_interval of kanthorq_stream_create() if it is null, such as '1 day'; empty: "
+      "streams are not partitioned unless the argument says so",
+      nullptr, &default_partition_interval, "", PGC_USERSET, 0, nullptr, nullptr, nullptr);
+}
+
+int64 partition_start(const StreamSettings& settings, int64 at) {
+  return at - at % settings.partition_ms;
+}
+
+// The day, or with shorter intervals the hour.
+const char* partition_mark(const StreamSettings& settings, int64 start) {
+  struct pg_tm time {};
+  fsec_t fraction = 0;
+  const TimestampTz at = timestamp_of(static_cast<std::uint64_t>(start));
+  if (timestamp2tm(at, nullptr, &time, &fraction, nullptr, nullptr) != 0)
+    elog(ERROR, "timestamp out of range");
+  if (settings.partition_ms % day_ms == 0)
+    return psprintf("%04d%02d%02d", time.tm_year, time.tm_mon, time.tm_mday);
+  return psprintf("%04d%02d%02d%02d", time.tm_year, time.tm_mon, time.tm_mday, time.tm_hour);
+}
+
+const char* partition_lower(const StreamSettings& settings, int64 start) {
+  return id_floor(settings.id_form, static_cast<std::uint64_t>(start));
+}
+
+const char* partition_upper(const StreamSettings& settings, int64 start) {
+  return id_floor(settings.id_form, static_cast<std::uint64_t>(start + settings.partition_ms));
+}
+
+static Oid add_partition(Oid schema, std::string_view name, Oid stream, const char* mark,
+                         const char* lower, const char* upper) {
+  create_partition(schema, name, mark);
+  const Oid partition = attach_partition(schema, name, mark, lower, upper);
+  add_open_partition(schema, stream, partition);
+  return partition;
+}
+
+Oid add_range_partition(Oid schema, std::string_view name, Oid stream,
+                        const StreamSettings& settings, int64 start) {
+  return add_partition(schema, name, stream, partition_mark(settings, start),
+                       partition_lower(settings, start), partition_upper(settings, start));
+}
+
+Oid add_default_partition(Oid schema, std::string_view name, Oid stream) {
+  return add_partition(schema, name, stream, default_mark, nullptr, nullptr);
+}
+
+}  // namespace kanthorq
