@@ -64,43 +64,99 @@ NullableDatum newest_id(const OpenStream& stream) {
   });
 }
 
-// What the server has counted of a table. The counts begin anew after a crash, a reset, and on a
-// server that was a standby, where nothing is counted.
+// What the server has counted of a table, or its size. The counts begin anew after a crash, a
+// reset, and on a server that was a standby, where nothing is counted.
 int64 read_count(PGFunction statistic, Relation table) {
   return DatumGetInt64(DirectFunctionCall1(statistic, ObjectIdGetDatum(RelationGetRelid(table))));
 }
 
-// Do the counts say how many rows there are? They do since a VACUUM or ANALYZE has set them. Before
-// that, each event that was not counted took a position all the same, so the positions say how many
-// rows may be missing at most. A tenth is little enough for an estimate.
-bool counts_all_rows(const OpenStream& stream) {
-  if (RecoveryInProgress()) return false;
-  for (const PGFunction sets_counts : {pg_stat_get_vacuum_count, pg_stat_get_autovacuum_count,
-                                       pg_stat_get_analyze_count, pg_stat_get_autoanalyze_count})
-    if (read_count(sets_counts, stream.table) > 0) return true;
-  if (!is_consumable(stream)) return false;
-  const int64 missed =
-      last_position(stream) - read_count(pg_stat_get_tuples_inserted, stream.table);
-  return missed <= read_count(pg_stat_get_live_tuples, stream.table) / 10;
+// Runs `body(table)` for each table that holds events of the stream: its partitions, or its own. A
+// partition that is no ordinary table, as the owner may have attached one, holds none.
+template <typename Body>
+void for_tables(const OpenStream& stream, Body body) {
+  if (!stream.is_partitioned) return body(stream.table);
+  PartitionDesc partitions = RelationGetPartitionDesc(stream.table, true);
+  for (int i = 0; i < partitions->nparts; i++) {
+    Relation table = try_relation_open(partitions->oids[i], AccessShareLock);
+    if (!table) continue;
+    if (table->rd_rel->relkind == RELKIND_RELATION) body(table);
+    relation_close(table, AccessShareLock);
+    CHECK_FOR_INTERRUPTS();
+  }
 }
 
-// As the planner does it: as many rows a page as the last VACUUM or ANALYZE has found. Negative if
+int64 total_bytes(const OpenStream& stream) {
+  int64 bytes = 0;
+  for_tables(stream, [&](Relation table) { bytes += read_count(pg_total_relation_size, table); });
+  return bytes;
+}
+
+// Has a VACUUM or ANALYZE set what the server counts of the table?
+bool has_set_counts(Relation table) {
+  for (const PGFunction sets_counts : {pg_stat_get_vacuum_count, pg_stat_get_autovacuum_count,
+                                       pg_stat_get_analyze_count, pg_stat_get_autoanalyze_count})
+    if (read_count(sets_counts, table) > 0) return true;
+  return false;
+}
+
+// Each event that was not counted took a position all the same, so the positions say how many rows
+// may be missing at most. A tenth is little enough for an estimate.
+bool counts_most_rows(const OpenStream& stream) {
+  if (!is_consumable(stream)) return false;
+  int64 inserted = 0;
+  int64 live = 0;
+  for_tables(stream, [&](Relation table) {
+    inserted += read_count(pg_stat_get_tuples_inserted, table);
+    live += read_count(pg_stat_get_live_tuples, table);
+  });
+  return last_position(stream) - inserted <= live / 10;
+}
+
+// As the planner does it: as many rows a page as the last VACUUM or ANALYZE has found. Nothing if
 // there was none.
-int64 planned_rows(Relation table, BlockNumber pages) {
+std::optional<int64> planned_rows(Relation table, BlockNumber pages) {
   const float4 rows = table->rd_rel->reltuples;
   const int32 of_pages = table->rd_rel->relpages;
-  if (rows < 0 || of_pages <= 0) return -1;
+  if (rows < 0 || of_pages <= 0) return {};
   return static_cast<int64>(static_cast<double>(rows) / of_pages * pages);
 }
 
+// Estimates how many rows the tables of a stream have. What the server has counted says it since a
+// VACUUM or ANALYZE has set the counts, or if most rows of the stream were counted.
+class RowEstimate {
+ public:
+  explicit RowEstimate(const OpenStream& stream) : stream_(stream) {}
+
+  std::optional<int64> of(Relation table) {
+    const BlockNumber pages = RelationGetNumberOfBlocks(table);
+    if (pages == 0) return 0;
+    if (!RecoveryInProgress() && (has_set_counts(table) || counts_most()))
+      return read_count(pg_stat_get_live_tuples, table);
+    return planned_rows(table, pages);
+  }
+
+ private:
+  bool counts_most() {
+    if (!counts_most_) counts_most_ = counts_most_rows(stream_);
+    return *counts_most_;
+  }
+
+  const OpenStream& stream_;
+  std::optional<bool> counts_most_;
+};
+
 // Never more than positions were handed out, as each event has its own. Null if nothing is known.
 NullableDatum estimated_events(const OpenStream& stream) {
-  const BlockNumber pages = RelationGetNumberOfBlocks(stream.table);
-  if (pages == 0) return bigint(0);
-  int64 rows = counts_all_rows(stream) ? read_count(pg_stat_get_live_tuples, stream.table)
-                                       : planned_rows(stream.table, pages);
-  if (rows < 0) return {0, true};
-  if (is_consumable(stream)) rows = Min(rows, last_position(stream));
+  RowEstimate estimate(stream);
+  int64 rows = 0;
+  bool is_known = true;
+  for_tables(stream, [&](Relation table) {
+    const std::optional<int64> of_table = estimate.of(table);
+    is_known = is_known && of_table;
+    rows += of_table.value_or(0);
+  });
+  if (!is_known) return {0, true};
+  if (rows > 0 && is_consumable(stream)) rows = Min(rows, last_position(stream));
   return bigint(rows);
 }
 
@@ -269,7 +325,7 @@ KANTHORQ_FUNCTION(kanthorq_stream_status) {
   const NullableDatum fields[] = {
       {relation, false},
       estimated_events(stream),
-      {DirectFunctionCall1(pg_total_relation_size, relation), false},
+      bigint(total_bytes(stream)),
       OidIsValid(stream.position_sequence) ? bigint(last_position(stream)) : NullableDatum{0, true},
       may_see_events(stream.table) ? newest_id(stream) : NullableDatum{0, true},
       {Int32GetDatum(static_cast<int32>(open_writers(stream).count)), false},

@@ -74,14 +74,17 @@ class LowestPositionSearch {
 
   // The position; 0 if there is no such event.
   int64 run() {
-    if (since_.is_empty()) return 0;
-    const IdRanges plain = plain_ranges(since_);
-    for (int i = 0; i < plain.count; i++) read(plain.ranges[i]);
-    read_prefixed();
+    if (!since_.is_empty()) search_until_partitions_stay(stream_, [&] { read_all(); });
     return lowest_;
   }
 
  private:
+  void read_all() {
+    const IdRanges plain = plain_ranges(since_);
+    for (int i = 0; i < plain.count; i++) read(plain.ranges[i]);
+    read_prefixed();
+  }
+
   void read(const IdRange& ids) {
     for_ids(stream_, &stored_, ids.lower, ids.upper, [&](const StreamRow& row) {
       const int64 position = row.position();

@@ -2,9 +2,11 @@
 //
 // They are queries that run as their caller, so SELECT on the table is needed and row security is
 // obeyed. A page starts after a key and never at an offset. Each of the two orders has an index,
-// and with the conditions below the server starts reading it at the right place.
+// and with the conditions below the server starts reading it at the right place. Of a partitioned
+// stream, an event or a page by id is read from the partitions that have it (id_pieces.hpp).
 #include "core/name.hpp"
 #include "core/subject.hpp"
+#include "read/id_pieces.hpp"
 #include "read/time_range.hpp"
 #include "server/datum.hpp"
 #include "server/fault.hpp"
@@ -13,6 +15,7 @@
 #include "server/scope.hpp"
 #include "stream/definition.hpp"
 #include "stream/open_stream.hpp"
+#include "stream/partitions.hpp"
 
 namespace kanthorq {
 
@@ -85,23 +88,24 @@ void add_metadata(ReadQuery& query, FunctionCallInfo fcinfo, int argument) {
     query.add(" AND metadata OPERATOR(pg_catalog.@>) ", JSONBOID, wanted);
 }
 
-// Runs the query that `build(query, table)` makes, and returns its rows as the function's result.
+// Adds the rows of the query that `build(query)` makes to the function's result. Returns how many.
 template <typename Build>
-void run_query(FunctionCallInfo fcinfo, const OpenStream& stream, Build build) {
-  with_spi([&] {
-    ReadQuery query;
-    build(query, quoted_table_name(stream.table));
-    query.run_into(reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo));
-  });
+uint64 add_rows(FunctionCallInfo fcinfo, Build build) {
+  ReadQuery query;
+  build(query);
+  query.run_into(reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo));
+  return SPI_processed;
 }
 
-// The same for the stream that the argument `stream` names.
-template <typename Build>
-Datum return_events(FunctionCallInfo fcinfo, int stream, Build build) {
+// Runs `add(stream, table)`, which adds to the function's result, with the stream that the argument
+// `stream` names and the quoted name of its table.
+template <typename Add>
+Datum return_events(FunctionCallInfo fcinfo, int stream, Add add) {
   require_argument(fcinfo, stream, "stream");
   InitMaterializedSRF(fcinfo, 0);
-  with_stream(own_schema(fcinfo), text_argument(fcinfo, stream), AccessShareLock,
-              [&](const OpenStream& open) { run_query(fcinfo, open, build); });
+  with_stream(
+      own_schema(fcinfo), text_argument(fcinfo, stream), AccessShareLock,
+      [&](const OpenStream& open) { with_spi([&] { add(open, quoted_table_name(open.table)); }); });
   return Datum{0};
 }
 
@@ -120,18 +124,59 @@ void add_conditions(ReadQuery& query, FunctionCallInfo fcinfo, const EventsPage&
   query.add(" ORDER BY id LIMIT ", INT4OID, Int32GetDatum(page.size));
 }
 
-void add_page(ReadQuery& query, FunctionCallInfo fcinfo, const EventsPage& page,
-              const char* table) {
-  const char* select = psprintf("SELECT %s FROM %s e WHERE true", event_fields(), table);
-  if (page.range.is_everything()) {
-    query.add(select);
-    add_conditions(query, fcinfo, page);
-    return;
-  }
+// The ranges of ids that may hold the page; empty if all may.
+IdRanges ranges_of(FunctionCallInfo fcinfo, const EventsPage& page, const char* table,
+                   const IdPieces& pieces) {
+  if (page.range.is_everything()) return {};
   const std::string_view after_id =
       page.after_id ? text_argument(fcinfo, events_argument::after_id) : std::string_view{};
-  add_time_range(query, own_schema(fcinfo), id_ranges(table, page.range, after_id), page.range,
-                 select, page.size, [&] { add_conditions(query, fcinfo, page); });
+  return id_ranges(table, pieces, page.range, after_id);
+}
+
+// Adds what of the page is in this piece of the ids. Returns how many events there are.
+uint64 add_piece(FunctionCallInfo fcinfo, const EventsPage& page, const IdRanges& ranges,
+                 const char* table, const IdPiece& piece) {
+  return add_rows(fcinfo, [&](ReadQuery& query) {
+    const char* select = psprintf("SELECT %s FROM %s e WHERE true", event_fields(), table);
+    if (page.range.is_everything()) {
+      query.add(select);
+      add_id_piece(query, piece);
+      add_conditions(query, fcinfo, page);
+    } else {
+      add_time_range(query, own_schema(fcinfo), ranges, page.range, select, page.size,
+                     [&] { add_conditions(query, fcinfo, page); });
+    }
+  });
+}
+
+// Adds the page piece by piece until it is full.
+void add_pieces(FunctionCallInfo fcinfo, EventsPage page, const OpenStream& stream,
+                const char* table) {
+  const char* after_id =
+      page.after_id ? cstring_of(text_argument(fcinfo, events_argument::after_id)) : "";
+  const IdPieces pieces = id_pieces(stream);
+  const IdRanges ranges = ranges_of(fcinfo, page, table, pieces);
+  for (int i = 0; i < pieces.count && page.size > 0; i++) {
+    const IdPiece& piece = pieces.pieces[i];
+    if (ends_before(piece, after_id)) continue;
+    const IdRanges here = ranges_in(piece, ranges);
+    if (here.count == 0 && !page.range.is_everything()) continue;
+    with_partition_of_statement(stream, piece.partition, [&] {
+      page.size -= static_cast<int>(add_piece(fcinfo, page, here, table, piece));
+    });
+    CHECK_FOR_INTERRUPTS();
+  }
+}
+
+// A range of time that holds nothing is asked for, too: it takes the same privileges.
+void add_page(FunctionCallInfo fcinfo, const EventsPage& page, const OpenStream& stream,
+              const char* table) {
+  if (stream.is_partitioned && !page.range.is_empty()) {
+    add_pieces(fcinfo, page, stream, table);
+    return;
+  }
+  IdPiece all = all_ids;
+  add_piece(fcinfo, page, ranges_of(fcinfo, page, table, {&all, 1}), table, all);
 }
 
 // Starts a page by subject after both, or after all events of the subject if there is no id.
@@ -165,10 +210,17 @@ using namespace kanthorq;
 KANTHORQ_FUNCTION(kanthorq_event_get) {
   namespace given = event_get_argument;
   require_argument(fcinfo, given::id, "id");
-  require_event_id(text_argument(fcinfo, given::id), {"id"});
-  return return_events(fcinfo, given::stream, [&](ReadQuery& query, const char* table) {
-    query.add(psprintf("SELECT %s FROM %s WHERE id OPERATOR(pg_catalog.=) ", event_fields(), table),
-              TEXTOID, PG_GETARG_DATUM(given::id));
+  const std::string_view id = text_argument(fcinfo, given::id);
+  require_event_id(id, {"id"});
+  return return_events(fcinfo, given::stream, [&](const OpenStream& stream, const char* table) {
+    const Oid partition = stream.is_partitioned ? partition_for(stream.table, id) : InvalidOid;
+    with_partition_of_statement(stream, partition, [&] {
+      add_rows(fcinfo, [&](ReadQuery& query) {
+        query.add(
+            psprintf("SELECT %s FROM %s WHERE id OPERATOR(pg_catalog.=) ", event_fields(), table),
+            TEXTOID, PG_GETARG_DATUM(given::id));
+      });
+    });
   });
 }
 
@@ -180,8 +232,8 @@ KANTHORQ_FUNCTION(kanthorq_events) {
       .range = time_range_arguments(fcinfo, given::since, given::until),
       .size = required_size(fcinfo, given::size, max_page_size),
   };
-  return return_events(fcinfo, given::stream, [&](ReadQuery& query, const char* table) {
-    add_page(query, fcinfo, page, table);
+  return return_events(fcinfo, given::stream, [&](const OpenStream& stream, const char* table) {
+    add_page(fcinfo, page, stream, table);
   });
 }
 
@@ -192,10 +244,12 @@ KANTHORQ_FUNCTION(kanthorq_events_by_subject) {
   const NullableDatum after_subject =
       after_subject_argument(fcinfo, given::after_subject, after_id);
   const int size = required_size(fcinfo, given::size, max_page_size);
-  return return_events(fcinfo, given::stream, [&](ReadQuery& query, const char* table) {
-    query.add(psprintf("SELECT %s FROM %s WHERE true", event_fields(), table));
-    add_start(query, after_subject, after_id);
-    add_filter(query, own_schema(fcinfo), filter);
-    query.add(" ORDER BY subject, id LIMIT ", INT4OID, Int32GetDatum(size));
+  return return_events(fcinfo, given::stream, [&](const OpenStream&, const char* table) {
+    add_rows(fcinfo, [&](ReadQuery& query) {
+      query.add(psprintf("SELECT %s FROM %s WHERE true", event_fields(), table));
+      add_start(query, after_subject, after_id);
+      add_filter(query, own_schema(fcinfo), filter);
+      query.add(" ORDER BY subject, id LIMIT ", INT4OID, Int32GetDatum(size));
+    });
   });
 }

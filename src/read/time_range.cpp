@@ -1,6 +1,7 @@
 #include "read/time_range.hpp"
 
 #include "core/event_id.hpp"
+#include "read/id_pieces.hpp"
 #include "server/quoting.hpp"
 
 namespace kanthorq {
@@ -66,28 +67,39 @@ void add_uuids(IdRanges& ranges, TimeRange range) {
                    range.to > max_id_milliseconds ? end_of_uuids : uuid_bound(range.to));
 }
 
-// The prefix, with its underscore, of the first prefixed id that is `from` or after it; null if
-// there is none. It is found by one step along the index.
-char* next_prefix(const char* table, const char* from) {
-  const char* sql = psprintf(
-      "SELECT id::pg_catalog.text FROM %s WHERE id OPERATOR(pg_catalog.>=) $1"
-      " AND pg_catalog.strpos(id, '_') OPERATOR(pg_catalog.>) 0 ORDER BY id LIMIT 1",
-      table);
-  Oid type = TEXTOID;
-  Datum value = CStringGetTextDatum(from);
-  const int result = SPI_execute_with_args(sql, 1, &type, &value, nullptr, true, 1);
-  if (result != SPI_OK_SELECT) elog(ERROR, "could not look for the prefixes of ids");
+// The first prefixed id of the piece that is `from` or after it; null if there is none. It is found
+// by one step along the index.
+char* first_prefixed_id(const char* table, const IdPiece& piece, const char* from) {
+  ReadQuery query;
+  query.add(psprintf("SELECT id::pg_catalog.text FROM %s WHERE id OPERATOR(pg_catalog.>=) ", table),
+            TEXTOID, CStringGetTextDatum(from));
+  add_id_piece(query, piece);
+  query.add(" AND pg_catalog.strpos(id, '_') OPERATOR(pg_catalog.>) 0 ORDER BY id LIMIT 1");
+  query.run();
   SPITupleTable* rows = SPI_tuptable;
   char* id = SPI_processed > 0 ? SPI_getvalue(rows->vals[0], rows->tupdesc, 1) : nullptr;
   SPI_freetuptable(rows);
-  return id ? cstring_of(event_id_prefix(id)) : nullptr;
+  return id;
 }
 
-void add_prefixes(IdRanges& ranges, const char* table, TimeRange range, const char* from) {
+// The prefix, with its underscore, of the first prefixed id that is `from` or after it; null if
+// there is none.
+char* next_prefix(const char* table, const IdPieces& pieces, const char* from) {
+  for (int i = 0; i < pieces.count; i++) {
+    if (ends_before(pieces.pieces[i], from)) continue;
+    CHECK_FOR_INTERRUPTS();
+    const char* id = first_prefixed_id(table, pieces.pieces[i], from);
+    if (id) return cstring_of(event_id_prefix(id));
+  }
+  return nullptr;
+}
+
+void add_prefixes(IdRanges& ranges, const char* table, const IdPieces& pieces, TimeRange range,
+                  const char* from) {
   const char* next = from;
   for (int prefixes = 0; prefixes < max_prefix_ranges; prefixes++) {
     CHECK_FOR_INTERRUPTS();
-    char* prefix = next_prefix(table, next);
+    char* prefix = next_prefix(table, pieces, next);
     if (!prefix) return;
     const IdRange prefixed = prefixed_range(range, prefix);
     ranges.add(prefixed.lower, prefixed.upper);
@@ -145,14 +157,15 @@ IdRange prefixed_range(TimeRange range, const char* prefix) {
 char* end_of_prefix(const char* prefix) { return psprintf("%s%s", prefix, end_of_ulids); }
 
 // In the range that further prefixes share, only the time inside the ids decides.
-IdRanges id_ranges(const char* table, TimeRange range, std::string_view after_id) {
+IdRanges id_ranges(const char* table, const IdPieces& pieces, TimeRange range,
+                   std::string_view after_id) {
   IdRanges ranges;
   if (range.is_empty()) {
     ranges.add("", "");  // an empty one, because the query needs one
     return ranges;
   }
   ranges = plain_ranges(range);
-  add_prefixes(ranges, table, range, first_prefix(after_id));
+  add_prefixes(ranges, table, pieces, range, first_prefix(after_id));
   return ranges;
 }
 

@@ -1,6 +1,8 @@
 #include "stream/reading.hpp"
 
 #include "server/privileges.hpp"
+#include "server/scope.hpp"
+#include "stream/partitions.hpp"
 #include "stream/recognition.hpp"
 
 namespace kanthorq {
@@ -20,6 +22,19 @@ void require_consumable(const OpenStream& stream) {
        errdetail(
            "It needs a unique index of its own, and an identity sequence with increment 1, cache "
            "1 and no cycle.")));
+}
+
+PartitionTables newest_partitions(const OpenStream& stream) {
+  const Partitions list =
+      with_newest_snapshot([&](Snapshot newest) { return all_partitions(stream, newest); });
+  const PartitionTables result{palloc_array_of<Oid>(list.count + 1), list.count};
+  for (int i = 0; i < list.count; i++) result.tables[i] = list.items[i].table;
+  std::sort(result.tables, result.tables + result.count);
+  return result;
+}
+
+bool is_same(const PartitionTables& a, const PartitionTables& b) {
+  return std::equal(a.tables, a.tables + a.count, b.tables, b.tables + b.count);
 }
 
 void require_readable(const OpenStream& stream) { require_direct_access(stream.table, ACL_SELECT); }

@@ -230,6 +230,8 @@ const char* stream_table_difference(Relation table, Oid schema, std::string_view
   return psprintf("It is the table of the stream \"%s\".", clipped(other));
 }
 
+bool has_stream_columns(Relation table) { return columns_difference(table) == nullptr; }
+
 void require_stream_table(Relation table, Oid schema, std::string_view name) {
   const char* difference = stream_table_difference(table, schema, name);
   if (difference) raise_not_stream_table(table, difference);

@@ -16,6 +16,9 @@ const char* stream_table_difference(Relation table, Oid schema, std::string_view
 // Raises 42710 if there is such a difference.
 void require_stream_table(Relation table, Oid schema, std::string_view name);
 
+// Has it the columns of a stream, by number, name and type? More may follow.
+bool has_stream_columns(Relation table);
+
 // Is this the table of the stream `name`, as create_stream_table() made it, with nothing on it that
 // an INSERT would obey and a direct insertion would not? Indexes are not compared.
 bool is_plain_stream_table(Relation table, Oid schema, std::string_view name);

@@ -1,0 +1,67 @@
+#include "read/id_pieces.hpp"
+
+#include "stream/partitions.hpp"
+
+namespace kanthorq {
+
+namespace {
+
+const char* greater(const char* a, const char* b) { return strcmp(a, b) > 0 ? a : b; }
+
+const char* smaller(const char* a, const char* b) { return strcmp(a, b) < 0 ? a : b; }
+
+bool sees_partition(const OpenStream& stream, Snapshot snapshot, Oid partition) {
+  const Partitions seen = all_partitions(stream, snapshot);
+  return std::any_of(seen.items, seen.items + seen.count,
+                     [&](const Partition& one) { return one.table == partition; });
+}
+
+}  // namespace
+
+IdPieces id_pieces(const OpenStream& stream) {
+  const RangePartitions ranges =
+      stream.is_partitioned ? range_partitions(stream.table) : RangePartitions{nullptr, 0};
+  IdPieces result{palloc_array_of<IdPiece>(2 * ranges.count + 1), 0};
+  const char* reached = "";
+  for (int i = 0; i < ranges.count; i++) {
+    const RangePartition& range = ranges.items[i];
+    if (strcmp(reached, range.lower) < 0)
+      result.pieces[result.count++] = {reached, range.lower, InvalidOid};
+    result.pieces[result.count++] = {range.lower, range.upper, range.table};
+    reached = range.upper;
+  }
+  result.pieces[result.count++] = {reached, nullptr, InvalidOid};
+  return result;
+}
+
+IdRanges ranges_in(const IdPiece& piece, const IdRanges& ranges) {
+  IdRanges result;
+  for (int i = 0; i < ranges.count; i++) {
+    const char* lower = greater(ranges.ranges[i].lower, piece.lower);
+    const char* upper =
+        piece.upper ? smaller(ranges.ranges[i].upper, piece.upper) : ranges.ranges[i].upper;
+    if (strcmp(lower, upper) < 0) result.add(lower, upper);
+  }
+  return result;
+}
+
+void add_id_piece(ReadQuery& query, const IdPiece& piece) {
+  if (*piece.lower)
+    query.add(" AND id OPERATOR(pg_catalog.>=) ", TEXTOID, CStringGetTextDatum(piece.lower));
+  if (piece.upper)
+    query.add(" AND id OPERATOR(pg_catalog.<) ", TEXTOID, CStringGetTextDatum(piece.upper));
+}
+
+// Attaching a partition writes its row of pg_class. If that is older than all that was running when
+// the snapshot was taken, the snapshot sees the partition. Else the list is asked.
+bool is_newer_than_statement(const OpenStream& stream, Oid partition) {
+  Snapshot snapshot = GetActiveSnapshot();
+  HeapTuple row = SearchSysCache1(RELOID, ObjectIdGetDatum(partition));
+  if (!HeapTupleIsValid(row)) return false;
+  const TransactionId written = HeapTupleHeaderGetXmin(row->t_data);
+  ReleaseSysCache(row);
+  return !TransactionIdPrecedes(written, snapshot->xmin) &&
+         !sees_partition(stream, snapshot, partition);
+}
+
+}  // namespace kanthorq

@@ -1,0 +1,66 @@
+// The ids of a stream in pieces, each of which lies in one table.
+//
+// A query on a partitioned stream that is not limited to a few partitions plans and locks all of
+// them. So a page is read piece by piece, each by a query on the stream's table with bounds that
+// leave one partition to read. The privileges and the row security of that table count.
+#pragma once
+
+#include "read/time_range.hpp"
+#include "server/pg.hpp"
+#include "server/scope.hpp"
+#include "stream/open_stream.hpp"
+
+namespace kanthorq {
+
+struct IdPiece {
+  const char* lower;  // included; empty: from the start
+  const char* upper;  // excluded; null: to the end
+  Oid partition;      // InvalidOid if there is none for these ids only
+};
+
+struct IdPieces {
+  IdPiece* pieces;
+  int count;
+};
+
+// In the order of the ids: the ranges of the partitions, and the gaps before, between and after
+// them, whose ids are in the default partition. Of a stream that is not partitioned: one piece.
+IdPieces id_pieces(const OpenStream& stream);
+
+inline constexpr IdPiece all_ids{"", nullptr, InvalidOid};
+
+// Does a piece end before the ids from `lower` on?
+inline bool ends_before(const IdPiece& piece, const char* lower) {
+  return piece.upper && strcmp(piece.upper, lower) <= 0;
+}
+
+// Those of the ranges, or parts of them, that are in the piece.
+IdRanges ranges_in(const IdPiece& piece, const IdRanges& ranges);
+
+// Adds the condition that a row's id is in the piece.
+void add_id_piece(ReadQuery& query, const IdPiece& piece);
+
+// Is this partition newer than the snapshot of the calling statement? Then this snapshot still sees
+// the events of the partition in the default one, from which they were moved.
+bool is_newer_than_statement(const OpenStream& stream, Oid partition);
+
+// Runs `body` with plans that read all partitions, whatever the bounds are.
+template <typename Body>
+auto with_all_partitions(Body body) {
+  const int level = NewGUCNestLevel();
+  set_config_option("enable_partition_pruning", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+                    true, 0, false);
+  return run_and_close(body, [&] { AtEOXact_GUC(false, level); });
+}
+
+// Runs `body`, which makes a query for ids of `partition`, so that it finds what the snapshot of
+// the calling statement sees.
+template <typename Body>
+void with_partition_of_statement(const OpenStream& stream, Oid partition, Body body) {
+  if (OidIsValid(partition) && is_newer_than_statement(stream, partition))
+    with_all_partitions(body);
+  else
+    body();
+}
+
+}  // namespace kanthorq

@@ -1,0 +1,83 @@
+#include "stream/partition_list.hpp"
+
+#include "server/datum.hpp"
+#include "server/scope.hpp"
+
+namespace kanthorq {
+
+namespace {
+
+// What a snapshot sees, and not where it lies: the address of one that was freed is used again. In
+// one subtransaction, the snapshots that a session takes differ in these numbers if they differ in
+// what they see. The transactions that were running when one was taken only become fewer, until a
+// further transaction has ended; and what this session has changed itself counts as commands.
+struct Sight {
+  Oid stream;
+  LocalTransactionId transaction;
+  SubTransactionId subtransaction;
+  TransactionId xmin;
+  TransactionId xmax;
+  uint32 running;
+  int32 running_subtransactions;
+  CommandId command;
+
+  bool operator==(const Sight&) const = default;
+};
+
+Sight sight_of(const OpenStream& stream, Snapshot snapshot) {
+  return {RelationGetRelid(stream.table),
+          local_transaction_id(),
+          GetCurrentSubTransactionId(),
+          snapshot->xmin,
+          snapshot->xmax,
+          snapshot->xcnt,
+          snapshot->subxcnt,
+          snapshot->curcid};
+}
+
+struct KnownList {
+  Sight sight;
+  int64 after;
+  PartitionList list;
+  int room;
+};
+
+constinit KnownList known{};
+
+void read_list(const OpenStream& stream, Snapshot snapshot, int64 after) {
+  const Partitions read = partitions_after(stream, snapshot, after);
+  if (read.count > known.room) {
+    const int room = Max(16, 2 * read.count);
+    if (known.list.partitions.items) pfree(known.list.partitions.items);
+    known.list.partitions.items = nullptr;
+    known.room = 0;
+    known.list.partitions.items =
+        static_cast<Partition*>(MemoryContextAlloc(TopMemoryContext, room * sizeof(Partition)));
+    known.room = room;
+  }
+  std::copy_n(read.items, read.count, known.list.partitions.items);
+  known.list.partitions.count = read.count;
+}
+
+}  // namespace
+
+// The second time, all of them are read. Else positions that are asked for in descending order
+// would have the list read each time.
+PartitionList& listed_partitions(const OpenStream& stream, Snapshot snapshot, int64 after) {
+  if (!IsMVCCSnapshot(snapshot)) {
+    known.sight = {};
+    with_newest_snapshot([&](Snapshot newest) { read_list(stream, newest, after); });
+    return known.list;
+  }
+  const Sight sight = sight_of(stream, snapshot);
+  const bool is_same = known.sight == sight;
+  if (is_same && known.after <= after) return known.list;
+  known.sight = {};  // and so it stays if reading fails
+  const int64 from = is_same ? 0 : after;
+  read_list(stream, snapshot, from);
+  known.sight = sight;
+  known.after = from;
+  return known.list;
+}
+
+}  // namespace kanthorq
