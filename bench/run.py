@@ -16,6 +16,7 @@ import footprint
 import held
 import herd
 import over_time
+import partitions
 import publishing
 import report
 from server import Server
@@ -26,7 +27,7 @@ ROWS = {
     "wal": footprint.wal, "size": consuming.size, "idle": publishing.idle,
     "selective": consuming.selective, "wake": over_time.wake, "herd": herd.herd,
     "cliffs": cliffs.cliffs, "foreign": over_time.foreign, "held": held.held,
-    "memory": footprint.memory, "batches": batches.batches,
+    "partitions": partitions.partitions, "memory": footprint.memory, "batches": batches.batches,
 }
 
 
