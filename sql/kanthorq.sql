@@ -139,8 +139,6 @@ CREATE TABLE kanthorq_partition (
     first_position bigint NOT NULL,
     last_position bigint NOT NULL
 );
--- Not unique: a partition that was reopened has further rows.
-CREATE INDEX kanthorq_partition_stream_last_position_idx ON kanthorq_partition (stream, last_position);
 COMMENT ON TABLE kanthorq_partition IS
 'which positions the partitions of each stream hold; written by KanthorQ only';
 COMMENT ON COLUMN kanthorq_partition.stream IS 'the table of the stream';
@@ -150,6 +148,8 @@ COMMENT ON COLUMN kanthorq_partition.first_position IS
 'the first position in a closed partition; 0 if it is open';
 COMMENT ON COLUMN kanthorq_partition.last_position IS
 'the last position in a closed partition; 9223372036854775807 if it is open, so that events may still come to it';
+-- Not unique: a partition that was reopened has further rows.
+CREATE INDEX kanthorq_partition_stream_last_position_idx ON kanthorq_partition (stream, last_position);
 -- Not the rows of tables that were dropped by hand, as below.
 SELECT pg_catalog.pg_extension_config_dump('kanthorq_partition',
     'WHERE partition OPERATOR(pg_catalog.=) ANY (SELECT oid FROM pg_catalog.pg_class)

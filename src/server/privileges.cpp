@@ -39,6 +39,11 @@ void require_insert_privilege(Relation table, int columns) {
       raise_no_privilege(table);
 }
 
+bool may_insert_some(Oid table) {
+  return pg_class_aclcheck(table, GetUserId(), ACL_INSERT) == ACLCHECK_OK ||
+         pg_attribute_aclcheck_all(table, GetUserId(), ACL_INSERT, ACLMASK_ANY) == ACLCHECK_OK;
+}
+
 bool is_owner(Oid table) { return owns_relation(table, GetUserId()); }
 
 void require_ownership(Oid table) {

@@ -20,6 +20,9 @@ void require_direct_access(Relation table, AclMode privilege);
 // `columns` columns.
 void require_insert_privilege(Relation table, int columns);
 
+// May the current user insert rows, with a value for one column at least?
+bool may_insert_some(Oid table);
+
 // Is the current user the owner of the table, or has it the owner's rights?
 bool is_owner(Oid table);
 

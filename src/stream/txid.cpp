@@ -60,9 +60,7 @@ Oid partitioned_table_of(Oid schema, std::string_view name) {
 
 // Whoever may call this may not hold up a stream's consumers with it.
 void require_publisher(Oid table) {
-  if (pg_class_aclcheck(table, GetUserId(), ACL_INSERT) == ACLCHECK_OK ||
-      pg_attribute_aclcheck_all(table, GetUserId(), ACL_INSERT, ACLMASK_ANY) == ACLCHECK_OK)
-    return;
+  if (may_insert_some(table)) return;
   ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
                   errmsg("permission denied for table %s", get_rel_name(table)),
                   errdetail("Who publishes into a partition needs INSERT on the stream's table.")));

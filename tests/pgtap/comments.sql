@@ -37,8 +37,9 @@ SELECT set_eq(
     $$SELECT what FROM member WHERE classid = 'pg_class'::regclass AND comment ~ '\S'$$,
     ARRAY['table kanthorq_stream_registry', 'table kanthorq_consumer_registry',
           'table kanthorq_delivery_state', 'table kanthorq_delivery_lease',
-          'table kanthorq_registered_table', 'view kanthorq_streams', 'view kanthorq_consumers'],
-    'the five tables and the two views are among them');
+          'table kanthorq_registered_table', 'table kanthorq_setting_of_stream',
+          'table kanthorq_partition', 'view kanthorq_streams', 'view kanthorq_consumers'],
+    'the seven tables and the two views are among them');
 SELECT is_empty(
     $$SELECT what FROM member WHERE classid = 'pg_class'::regclass AND what LIKE 'table %'
       AND comment !~ 'written by \S.* only$'$$,
@@ -54,7 +55,8 @@ SELECT is_empty(
 SELECT set_eq(
     $$SELECT objid::regprocedure::text FROM member
       WHERE classid = 'pg_proc'::regclass AND comment LIKE 'not for callers: %'$$,
-    ARRAY['kanthorq_txid(text)', 'kanthorq_stream_writer()', 'kanthorq_stream_append_only()',
+    ARRAY['kanthorq_txid(text)', 'kanthorq_stream_writer()', 'kanthorq_partition_closed()',
+          'kanthorq_stream_append_only()',
           'kanthorq_stream_status(text)',
           'kanthorq_consumer_status(text)', 'kanthorq_start_in(cstring)',
           'kanthorq_start_out(kanthorq_start)', 'kanthorq_start_receive(internal)',

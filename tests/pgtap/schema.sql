@@ -8,7 +8,7 @@ INSERT INTO committed
 SELECT kanthorq_publish('deliveries', 'parcel.sent', '') FROM generate_series(1, 9);
 
 BEGIN;
-SELECT plan(217);
+SELECT plan(237);
 
 -- A column in one line, as one would write it.
 CREATE FUNCTION pg_temp.column_line(relation regclass, attribute name) RETURNS text
@@ -111,6 +111,36 @@ FROM unnest(ARRAY[
     'relation regclass NOT NULL',
     'owner name COLLATE "C" NOT NULL']) x;
 
+-- How each stream was created, and which positions its partitions hold
+
+SELECT is(
+    pg_temp.column_line('kanthorq_setting_of_stream', split_part(x, ' ', 1)::name), x,
+    'settings: ' || x)
+FROM unnest(ARRAY[
+    'name character varying(128) COLLATE "C" NOT NULL',
+    'partition_ms bigint',
+    'id_form text COLLATE "C" NOT NULL',
+    'keep_ms bigint',
+    'on_lag text COLLATE "C" NOT NULL']) x;
+SELECT is(
+    pg_temp.column_line('kanthorq_partition', split_part(x, ' ', 1)::name), x, 'partitions: ' || x)
+FROM unnest(ARRAY[
+    'stream regclass NOT NULL',
+    'partition regclass NOT NULL',
+    'first_position bigint NOT NULL',
+    'last_position bigint NOT NULL']) x;
+-- A partition that was reopened has more than one row, and readers ask for positions after one.
+SELECT set_eq(
+    $$SELECT pg_temp.indexes('kanthorq_partition')$$,
+    ARRAY['USING btree (stream, last_position)'],
+    'kanthorq_partition: one index, which is not unique');
+SELECT is(
+    (SELECT extcondition[array_position(extconfig, 'kanthorq_partition'::regclass::oid)]
+     FROM pg_extension WHERE extname = 'kanthorq'),
+    $$WHERE partition OPERATOR(pg_catalog.=) ANY (SELECT oid FROM pg_catalog.pg_class)
+       AND stream OPERATOR(pg_catalog.=) ANY (SELECT oid FROM pg_catalog.pg_class)$$,
+    'pg_dump carries the rows of partitions that exist');
+
 -- The registry of consumers, and what is known of their deliveries
 
 SELECT is(
@@ -159,6 +189,7 @@ FROM unnest(ARRAY[
 CREATE TEMPORARY TABLE own_table AS
 SELECT * FROM (VALUES
     ('kanthorq_registered_table', 'kind, name', 'none'),
+    ('kanthorq_setting_of_stream', 'name', 'none'),
     ('kanthorq_consumer_registry', 'name', 'none'),
     ('kanthorq_delivery_state', 'consumer', '{fillfactor=20}'),
     ('kanthorq_delivery_lease', 'consumer, slot', '{fillfactor=20}')) AS v (name, key, options);
@@ -198,14 +229,16 @@ SELECT is(
     'pg_dump carries all rows of ' || name || ', but those of tables that are gone')
 FROM own_table;
 SELECT is(
-    (SELECT cardinality(extconfig) FROM pg_extension WHERE extname = 'kanthorq'), 5,
-    'and those of no other table but the registry of streams');
+    (SELECT cardinality(extconfig) FROM pg_extension WHERE extname = 'kanthorq'), 7,
+    'and those of no other table but the registry of streams and what the partitions hold');
 SELECT is(
     (SELECT array_agg(concat_ws(' ', grantee::regrole, privilege_type) ORDER BY privilege_type)
      FROM pg_class, aclexplode(relacl) WHERE oid = x::regclass AND grantee <> relowner),
     wanted, format('%s: %s', x, description))
 FROM (VALUES
     ('kanthorq_consumer_registry', ARRAY['- SELECT'], 'everybody reads it, nobody else writes it'),
+    ('kanthorq_setting_of_stream', ARRAY['- SELECT'], 'everybody reads it, nobody else writes it'),
+    ('kanthorq_partition', ARRAY['- SELECT'], 'everybody reads it, nobody else writes it'),
     ('kanthorq_registered_table', NULL, 'nobody but its owner reads or writes it'),
     ('kanthorq_delivery_state', NULL, 'nobody but its owner reads or writes it'),
     ('kanthorq_delivery_lease', NULL, 'nobody but its owner reads or writes it'),
@@ -243,9 +276,9 @@ SELECT set_eq(
         AND refclassid = 'pg_extension'::regclass
         AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'kanthorq')$$,
     ARRAY['kanthorq_stream_registry', 'kanthorq_consumer_registry', 'kanthorq_delivery_state',
-          'kanthorq_delivery_lease', 'kanthorq_registered_table', 'kanthorq_streams',
-          'kanthorq_consumers'],
-    'the extension has two registries, their tables, two tables of deliveries and two views');
+          'kanthorq_delivery_lease', 'kanthorq_registered_table', 'kanthorq_setting_of_stream',
+          'kanthorq_partition', 'kanthorq_streams', 'kanthorq_consumers'],
+    'the extension has two registries, their tables, settings, partitions, two tables of deliveries and two views');
 SELECT is(
     (SELECT format('%s %s', extnamespace::regnamespace, extrelocatable)
      FROM pg_extension WHERE extname = 'kanthorq'),
