@@ -100,6 +100,24 @@ is($node->safe_psql('postgres', q{SELECT count(*) FROM kanthorq_pull('worker')})
     'once it is not, it does, and is');
 close_session($settling);
 
+# A pull that sleeps holds no lock on the tables, so nobody waits for it, and it goes on with what it finds.
+my $puller = open_session($node);
+start_statement($puller, q{SELECT 'got ' || count(*) FROM kanthorq_pull('worker', wait => '10 minutes');});
+wait_for($node, waiting(1, 'FROM kanthorq_pull'));
+is( ask($session, q{SET lock_timeout = '10 s';
+        ALTER TABLE kanthorq_stream_orders SET (fillfactor = 90);
+        ALTER TABLE kanthorq_consumer_worker SET (autovacuum_enabled = on);
+        SELECT kanthorq_consumer_seek('worker', 'new', 'worker') > 0;}),
+    "t\n", 'DDL and a seek do not wait for a pull that sleeps');
+ask($session, q{SELECT kanthorq_publish('orders', 'order.created', 'after');});
+is(ask($puller, 'SELECT 1;'), "got 1\n1\n", 'which gets what comes then');
+start_statement($puller, q{SELECT 'got ' || count(*) FROM kanthorq_pull('worker', wait => '10 minutes');});
+wait_for($node, waiting(1, 'FROM kanthorq_pull'));
+is(ask($session, q{SELECT kanthorq_consumer_drop('worker', 'worker');}), "t\n", 'a drop does not wait either');
+like(ask($puller, 'SELECT 1;'), qr/consumer "worker" does not exist/, 'and the pull says that the consumer is gone');
+close_session($puller);
+ask($session, q{SELECT kanthorq_consumer_create('worker', 'orders', start_at => 'new');});
+
 # A fast shutdown ends waiting workers.
 my $other = open_session($node);
 start_statement($session, q{CALL kanthorq_wait('worker', '10 minutes');});
