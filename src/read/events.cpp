@@ -15,7 +15,6 @@
 #include "server/scope.hpp"
 #include "stream/definition.hpp"
 #include "stream/open_stream.hpp"
-#include "stream/partitions.hpp"
 
 namespace kanthorq {
 
@@ -125,12 +124,12 @@ void add_conditions(ReadQuery& query, FunctionCallInfo fcinfo, const EventsPage&
 }
 
 // The ranges of ids that may hold the page; empty if all may.
-IdRanges ranges_of(FunctionCallInfo fcinfo, const EventsPage& page, const char* table,
-                   const IdPieces& pieces) {
+IdRanges ranges_of(FunctionCallInfo fcinfo, const EventsPage& page, const OpenStream& stream,
+                   const char* table) {
   if (page.range.is_everything()) return {};
   const std::string_view after_id =
       page.after_id ? text_argument(fcinfo, events_argument::after_id) : std::string_view{};
-  return id_ranges(table, pieces, page.range, after_id);
+  return id_ranges(stream, table, page.range, after_id);
 }
 
 // Adds what of the page is in this piece of the ids. Returns how many events there are.
@@ -149,21 +148,44 @@ uint64 add_piece(FunctionCallInfo fcinfo, const EventsPage& page, const IdRanges
   });
 }
 
-// Adds the page piece by piece until it is full.
-void add_pieces(FunctionCallInfo fcinfo, EventsPage page, const OpenStream& stream,
+IdRanges no_ids() {
+  IdRanges ranges;
+  ranges.add("", "");
+  return ranges;
+}
+
+// Adds the page piece by piece until it is full. Returns false if a piece has changed meanwhile. If
+// none may have an event, it asks for none: that takes the same privileges.
+bool add_pieces(FunctionCallInfo fcinfo, EventsPage page, const OpenStream& stream,
                 const char* table) {
-  const char* after_id =
+  const bool is_any_time = page.range.is_everything();
+  const IdRanges ranges = ranges_of(fcinfo, page, stream, table);
+  const char* at =
       page.after_id ? cstring_of(text_argument(fcinfo, events_argument::after_id)) : "";
-  const IdPieces pieces = id_pieces(stream);
-  const IdRanges ranges = ranges_of(fcinfo, page, table, pieces);
-  for (int i = 0; i < pieces.count && page.size > 0; i++) {
-    const IdPiece& piece = pieces.pieces[i];
-    if (ends_before(piece, after_id)) continue;
+  bool has_asked = false;
+  while (at && page.size > 0) {
+    const IdPiece piece = piece_with(stream, at);
     const IdRanges here = ranges_in(piece, ranges);
-    if (here.count == 0 && !page.range.is_everything()) continue;
-    with_partition_of_statement(stream, piece.partition, [&] {
-      page.size -= static_cast<int>(add_piece(fcinfo, page, here, table, piece));
-    });
+    if ((is_any_time || here.count > 0) && may_have_events(stream, piece)) {
+      with_piece_of_statement(stream, piece, [&] {
+        page.size -= static_cast<int>(add_piece(fcinfo, page, here, table, piece));
+      });
+      has_asked = true;
+    }
+    if (piece_with(stream, at) != piece) return false;
+    at = piece.upper;
+    CHECK_FOR_INTERRUPTS();
+  }
+  if (!has_asked) add_piece(fcinfo, page, no_ids(), table, all_ids);
+  return true;
+}
+
+// Runs `add`, which adds to the function's result, until it returns true: anew, if a piece of the
+// ids has become two, because a query for the one may have left out what is in the other.
+template <typename Add>
+void add_until_steady(FunctionCallInfo fcinfo, Add add) {
+  while (!add()) {
+    tuplestore_clear(reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo)->setResult);
     CHECK_FOR_INTERRUPTS();
   }
 }
@@ -171,12 +193,24 @@ void add_pieces(FunctionCallInfo fcinfo, EventsPage page, const OpenStream& stre
 // A range of time that holds nothing is asked for, too: it takes the same privileges.
 void add_page(FunctionCallInfo fcinfo, const EventsPage& page, const OpenStream& stream,
               const char* table) {
-  if (stream.is_partitioned && !page.range.is_empty()) {
-    add_pieces(fcinfo, page, stream, table);
-    return;
-  }
-  IdPiece all = all_ids;
-  add_piece(fcinfo, page, ranges_of(fcinfo, page, table, {&all, 1}), table, all);
+  if (stream.is_partitioned && !page.range.is_empty())
+    add_until_steady(fcinfo, [&] { return add_pieces(fcinfo, page, stream, table); });
+  else
+    add_piece(fcinfo, page, ranges_of(fcinfo, page, stream, table), table, all_ids);
+}
+
+// Adds the event. Returns false if the piece of the ids that has it has changed meanwhile.
+bool add_event(FunctionCallInfo fcinfo, const OpenStream& stream, const char* table) {
+  const char* id = cstring_of(text_argument(fcinfo, event_get_argument::id));
+  const IdPiece piece = piece_with(stream, id);
+  with_piece_of_statement(stream, piece, [&] {
+    add_rows(fcinfo, [&](ReadQuery& query) {
+      query.add(
+          psprintf("SELECT %s FROM %s WHERE id OPERATOR(pg_catalog.=) ", event_fields(), table),
+          TEXTOID, PG_GETARG_DATUM(event_get_argument::id));
+    });
+  });
+  return piece_with(stream, id) == piece;
 }
 
 // Starts a page by subject after both, or after all events of the subject if there is no id.
@@ -210,17 +244,9 @@ using namespace kanthorq;
 KANTHORQ_FUNCTION(kanthorq_event_get) {
   namespace given = event_get_argument;
   require_argument(fcinfo, given::id, "id");
-  const std::string_view id = text_argument(fcinfo, given::id);
-  require_event_id(id, {"id"});
+  require_event_id(text_argument(fcinfo, given::id), {"id"});
   return return_events(fcinfo, given::stream, [&](const OpenStream& stream, const char* table) {
-    const Oid partition = stream.is_partitioned ? partition_for(stream.table, id) : InvalidOid;
-    with_partition_of_statement(stream, partition, [&] {
-      add_rows(fcinfo, [&](ReadQuery& query) {
-        query.add(
-            psprintf("SELECT %s FROM %s WHERE id OPERATOR(pg_catalog.=) ", event_fields(), table),
-            TEXTOID, PG_GETARG_DATUM(given::id));
-      });
-    });
+    add_until_steady(fcinfo, [&] { return add_event(fcinfo, stream, table); });
   });
 }
 

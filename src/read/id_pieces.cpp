@@ -1,5 +1,6 @@
 #include "read/id_pieces.hpp"
 
+#include "stream/merge.hpp"
 #include "stream/partitions.hpp"
 
 namespace kanthorq {
@@ -18,20 +19,20 @@ bool sees_partition(const OpenStream& stream, Snapshot snapshot, Oid partition) 
 
 }  // namespace
 
-IdPieces id_pieces(const OpenStream& stream) {
-  const RangePartitions ranges =
-      stream.is_partitioned ? range_partitions(stream.table) : RangePartitions{nullptr, 0};
-  IdPieces result{palloc_array_of<IdPiece>(2 * ranges.count + 1), 0};
-  const char* reached = "";
-  for (int i = 0; i < ranges.count; i++) {
-    const RangePartition& range = ranges.items[i];
-    if (strcmp(reached, range.lower) < 0)
-      result.pieces[result.count++] = {reached, range.lower, InvalidOid};
-    result.pieces[result.count++] = {range.lower, range.upper, range.table};
-    reached = range.upper;
-  }
-  result.pieces[result.count++] = {reached, nullptr, InvalidOid};
-  return result;
+bool IdPiece::operator==(const IdPiece& other) const {
+  return partition == other.partition && strcmp(lower, other.lower) == 0 &&
+         !upper == !other.upper && (!upper || strcmp(upper, other.upper) == 0);
+}
+
+IdPiece piece_with(const OpenStream& stream, const char* id) {
+  if (!stream.is_partitioned) return all_ids;
+  const RangePartition range = range_around(stream.table, id);
+  return {range.lower, range.upper, range.table};
+}
+
+bool may_have_events(const OpenStream& stream, const IdPiece& piece) {
+  return OidIsValid(piece.partition) || !piece.upper ||
+         may_be_in_default(stream, piece.lower, piece.upper);
 }
 
 IdRanges ranges_in(const IdPiece& piece, const IdRanges& ranges) {

@@ -16,26 +16,22 @@ struct IdPiece {
   const char* lower;  // included; empty: from the start
   const char* upper;  // excluded; null: to the end
   Oid partition;      // InvalidOid if there is none for these ids only
+
+  bool operator==(const IdPiece& other) const;
 };
 
-struct IdPieces {
-  IdPiece* pieces;
-  int count;
-};
-
-// In the order of the ids: the ranges of the partitions, and the gaps before, between and after
-// them, whose ids are in the default partition. Of a stream that is not partitioned: one piece.
-IdPieces id_pieces(const OpenStream& stream);
+// The piece that has this id: the range of a partition, or a gap before, between or after them,
+// whose ids are in the default partition. A stream that is not partitioned is one piece.
+IdPiece piece_with(const OpenStream& stream, const char* id);
 
 inline constexpr IdPiece all_ids{"", nullptr, InvalidOid};
 
-// Does a piece end before the ids from `lower` on?
-inline bool ends_before(const IdPiece& piece, const char* lower) {
-  return piece.upper && strcmp(piece.upper, lower) <= 0;
-}
-
 // Those of the ranges, or parts of them, that are in the piece.
 IdRanges ranges_in(const IdPiece& piece, const IdRanges& ranges);
+
+// May an event be in the piece? A gap is looked into, because a query for one costs more. Most have
+// none. The last piece is not looked into.
+bool may_have_events(const OpenStream& stream, const IdPiece& piece);
 
 // Adds the condition that a row's id is in the piece.
 void add_id_piece(ReadQuery& query, const IdPiece& piece);
@@ -53,11 +49,11 @@ auto with_all_partitions(Body body) {
   return run_and_close(body, [&] { AtEOXact_GUC(false, level); });
 }
 
-// Runs `body`, which makes a query for ids of `partition`, so that it finds what the snapshot of
-// the calling statement sees.
+// Runs `body`, which makes a query for ids of the piece, so that it finds what the snapshot of the
+// calling statement sees.
 template <typename Body>
-void with_partition_of_statement(const OpenStream& stream, Oid partition, Body body) {
-  if (OidIsValid(partition) && is_newer_than_statement(stream, partition))
+void with_piece_of_statement(const OpenStream& stream, const IdPiece& piece, Body body) {
+  if (OidIsValid(piece.partition) && is_newer_than_statement(stream, piece.partition))
     with_all_partitions(body);
   else
     body();

@@ -84,22 +84,26 @@ char* first_prefixed_id(const char* table, const IdPiece& piece, const char* fro
 
 // The prefix, with its underscore, of the first prefixed id that is `from` or after it; null if
 // there is none.
-char* next_prefix(const char* table, const IdPieces& pieces, const char* from) {
-  for (int i = 0; i < pieces.count; i++) {
-    if (ends_before(pieces.pieces[i], from)) continue;
+char* next_prefix(const OpenStream& stream, const char* table, const char* from) {
+  for (const char* at = from; at;) {
     CHECK_FOR_INTERRUPTS();
-    const char* id = first_prefixed_id(table, pieces.pieces[i], from);
+    const IdPiece piece = piece_with(stream, at);
+    const char* id = nullptr;
+    if (may_have_events(stream, piece))
+      with_piece_of_statement(stream, piece, [&] { id = first_prefixed_id(table, piece, from); });
+    if (piece_with(stream, at) != piece) continue;  // it has become two
     if (id) return cstring_of(event_id_prefix(id));
+    at = piece.upper;
   }
   return nullptr;
 }
 
-void add_prefixes(IdRanges& ranges, const char* table, const IdPieces& pieces, TimeRange range,
+void add_prefixes(IdRanges& ranges, const OpenStream& stream, const char* table, TimeRange range,
                   const char* from) {
   const char* next = from;
   for (int prefixes = 0; prefixes < max_prefix_ranges; prefixes++) {
     CHECK_FOR_INTERRUPTS();
-    char* prefix = next_prefix(table, pieces, next);
+    char* prefix = next_prefix(stream, table, next);
     if (!prefix) return;
     const IdRange prefixed = prefixed_range(range, prefix);
     ranges.add(prefixed.lower, prefixed.upper);
@@ -157,7 +161,7 @@ IdRange prefixed_range(TimeRange range, const char* prefix) {
 char* end_of_prefix(const char* prefix) { return psprintf("%s%s", prefix, end_of_ulids); }
 
 // In the range that further prefixes share, only the time inside the ids decides.
-IdRanges id_ranges(const char* table, const IdPieces& pieces, TimeRange range,
+IdRanges id_ranges(const OpenStream& stream, const char* table, TimeRange range,
                    std::string_view after_id) {
   IdRanges ranges;
   if (range.is_empty()) {
@@ -165,7 +169,7 @@ IdRanges id_ranges(const char* table, const IdPieces& pieces, TimeRange range,
     return ranges;
   }
   ranges = plain_ranges(range);
-  add_prefixes(ranges, table, pieces, range, first_prefix(after_id));
+  add_prefixes(ranges, stream, table, range, first_prefix(after_id));
   return ranges;
 }
 

@@ -10,6 +10,7 @@
 #include "server/datum.hpp"
 #include "server/pg.hpp"
 #include "server/query.hpp"
+#include "stream/open_stream.hpp"
 
 namespace kanthorq {
 
@@ -54,12 +55,9 @@ IdRange prefixed_range(TimeRange range, const char* prefix);
 // What sorts after all ids with this prefix, and before longer prefixes that start with it.
 char* end_of_prefix(const char* prefix);
 
-struct IdPieces;  // id_pieces.hpp
-
-// The ranges of ids of `table`, a quoted name, that may hold this range of time after `after_id`.
-// An empty `after_id` means from the start. To be called within with_spi(). `pieces` are those of
-// the stream.
-IdRanges id_ranges(const char* table, const IdPieces& pieces, TimeRange range,
+// The ranges of ids that may hold this range of time after `after_id`. `table` is the quoted name
+// of the stream's table. An empty `after_id` means from the start. To be called within with_spi().
+IdRanges id_ranges(const OpenStream& stream, const char* table, TimeRange range,
                    std::string_view after_id);
 
 // Adds the condition that a row's id is in `ids` and has its time in `range`. `schema` is the

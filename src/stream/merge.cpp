@@ -401,6 +401,23 @@ MergedRows* find_by_id(const OpenStream& stream, Snapshot snapshot, std::string_
   return rows;
 }
 
+bool may_be_in_default(const OpenStream& stream, const char* lower, const char* upper) {
+  const Oid partition = default_partition(stream.table);
+  if (!OidIsValid(partition)) return false;
+  MergedRows* rows = begin_rows(stream, GetActiveSnapshot(), id_column, ForwardScanDirection, 1);
+  const bool found = with_context(rows->memory, [&] {
+    add_key(rows, compares_text(id_column, BTGreaterEqualStrategyNumber, F_TEXT_GE, lower));
+    add_key(rows, compares_text(id_column, BTLessStrategyNumber, F_TEXT_LT, upper));
+    make_room(rows, 1);
+    Part& part = add_part(rows, partition);
+    if (open_part(rows, part)) return index_getnext_tid(part.scan, ForwardScanDirection) != nullptr;
+    rows->count = 0;
+    return rows->is_over;  // it was altered
+  });
+  end_rows(rows);
+  return found;
+}
+
 TupleTableSlot* next_row(MergedRows* rows) {
   if (!rows->is_search) return with_context(rows->memory, [&] { return merge_next(rows); });
   if (rows->count == 0 || rows->is_over) return nullptr;

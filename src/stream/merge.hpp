@@ -33,6 +33,10 @@ MergedRows* merge_by_id(const OpenStream& stream, Snapshot snapshot, const char*
 MergedRows* find_by_position(const OpenStream& stream, Snapshot snapshot, int64 position);
 MergedRows* find_by_id(const OpenStream& stream, Snapshot snapshot, std::string_view id);
 
+// Has the default partition an index entry of an id from `lower` to `upper`? If not, no snapshot
+// sees such a row there.
+bool may_be_in_default(const OpenStream& stream, const char* lower, const char* upper);
+
 // The next row, valid until the next call; null after the last one. Checks for interrupts.
 TupleTableSlot* next_row(MergedRows* rows);
 

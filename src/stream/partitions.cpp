@@ -157,18 +157,36 @@ void note_reopening(Oid schema, Oid stream, Oid partition) {
   });
 }
 
-Oid partition_for(Relation stream, std::string_view id) {
-  PartitionDesc partitions = RelationGetPartitionDesc(stream, true);
+// The number of the greatest bound that is not after the id; -1 if all are.
+static int bound_before(Relation stream, PartitionBoundInfo bounds, std::string_view id) {
   PartitionKey key = RelationGetPartitionKey(stream);
-  PartitionBoundInfo bounds = partitions->boundinfo;
-  if (!bounds) return InvalidOid;
   Datum value = text_datum(id);
   bool is_equal = false;
-  const int at = partition_range_datum_bsearch(key->partsupfunc, key->partcollation, bounds, 1,
-                                               &value, &is_equal);
-  const int in_range = bounds->indexes[at + 1];
+  return partition_range_datum_bsearch(key->partsupfunc, key->partcollation, bounds, 1, &value,
+                                       &is_equal);
+}
+
+Oid partition_for(Relation stream, std::string_view id) {
+  PartitionDesc partitions = RelationGetPartitionDesc(stream, true);
+  PartitionBoundInfo bounds = partitions->boundinfo;
+  if (!bounds) return InvalidOid;
+  const int in_range = bounds->indexes[bound_before(stream, bounds, id) + 1];
   const int number = in_range >= 0 ? in_range : bounds->default_index;
   return number >= 0 ? partitions->oids[number] : InvalidOid;
+}
+
+RangePartition range_around(Relation stream, std::string_view id) {
+  PartitionDesc partitions = RelationGetPartitionDesc(stream, true);
+  PartitionBoundInfo bounds = partitions->boundinfo;
+  RangePartition range{InvalidOid, "", nullptr};
+  if (!bounds) return range;
+  const int at = bound_before(stream, bounds, id);
+  const int number = bounds->indexes[at + 1];
+  if (number >= 0) range.table = partitions->oids[number];
+  const char* lower = at >= 0 ? bound_of(bounds, at) : nullptr;
+  if (lower) range.lower = lower;
+  if (at + 1 < bounds->ndatums) range.upper = bound_of(bounds, at + 1);
+  return range;
 }
 
 Oid default_partition(Relation stream) {

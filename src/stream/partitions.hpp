@@ -70,6 +70,11 @@ struct RangePartitions {
 // Those with two bounds that are ids, as all are that this extension makes.
 RangePartitions range_partitions(Relation stream);
 
+// The ids that lie together with this one: in a partition's range or, with InvalidOid as the table,
+// in a gap between two of them, whose ids are in the default partition. An empty lower bound means
+// from the start, and a null upper bound means to the end.
+RangePartition range_around(Relation stream, std::string_view id);
+
 // The stream's table of which this is a partition; InvalidOid if it is none.
 Oid stream_of_partition(Oid table);
 
