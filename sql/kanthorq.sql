@@ -198,7 +198,7 @@ CREATE FUNCTION kanthorq_publish(stream text, subject text, body bytea, metadata
     RETURNS text
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
 COMMENT ON FUNCTION kanthorq_publish(text, text, bytea, jsonb, text, bigint, text) IS
-'adds an event to the stream and returns its id; id null: a new ULID; created_at (milliseconds since the epoch) null: the time inside the id; on_duplicate: error, or skip to leave the stored event as it is';
+'adds an event to the stream and returns its id; id null: a new one of the stream''s id_form; created_at (milliseconds since the epoch) null: the time inside the id; on_duplicate: error, or skip to leave the stored event as it is';
 
 CREATE FUNCTION kanthorq_publish_text(stream text, subject text, body text,
                                       metadata jsonb DEFAULT '{}', id text DEFAULT NULL,

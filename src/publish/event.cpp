@@ -1,6 +1,5 @@
 #include "publish/event.hpp"
 
-#include "id/ids.hpp"
 #include "server/datum.hpp"
 #include "server/fault.hpp"
 
@@ -20,12 +19,9 @@ Datum metadata_of(const EventParts& parts) {
 }
 
 void set_id(const EventParts& parts, Event& event) {
-  if (parts.id.isnull) {
-    const Bits128 ulid = next_ulid();
-    event[id_column] = ulid_datum(ulid);
-    event[created_at_column] = UInt64GetDatum(milliseconds_of(ulid));
-    return;
-  }
+  event.lacks_id = parts.id.isnull;
+  event.lacks_created_at = parts.id.isnull && parts.created_at.isnull;
+  if (parts.id.isnull) return;
   const text* id = DatumGetTextPP(parts.id.value);
   event[created_at_column] = UInt64GetDatum(require_event_id(view_of(id), parts.id_source));
   event[id_column] = PointerGetDatum(id);

@@ -10,6 +10,8 @@ namespace kanthorq {
 // The values by column (stream/definition.hpp). The body may be stored out of line.
 struct Event {
   Datum values[event_columns];
+  bool lacks_id;          // it gets one once the stream is known, and with it the form of its ids
+  bool lacks_created_at;  // it gets the time in that id
 
   Datum& operator[](StreamColumn column) { return values[column - 1]; }
   Datum operator[](StreamColumn column) const { return values[column - 1]; }
@@ -21,13 +23,13 @@ enum class OnDuplicate {
 };
 
 struct EventBatch {
-  const Event* events;
+  Event* events;
   int count;
   OnDuplicate on_duplicate;
 };
 
-// What a caller gave for one event. A null id means a new ULID, null metadata an empty object, and
-// a null created_at the time inside the id.
+// What a caller gave for one event. A null id means a new one of the stream's form, null metadata
+// an empty object, and a null created_at the time inside the id.
 struct EventParts {
   Datum subject;
   Datum body;
@@ -62,9 +64,10 @@ Event make_event(const EventParts& parts);
 // The argument is 'error' or 'skip'. Raises 22004 for null, and 22023 for anything else.
 OnDuplicate on_duplicate_argument(FunctionCallInfo fcinfo, int argument);
 
-// Inserts the events into the stream, directly if its table is plain, else by an INSERT. Raises
-// 42501 without INSERT on the table or on its five event columns, and what open_stream() raises.
-// Wakes the stream's waiters at the commit.
+// Inserts the events into the stream, directly if its table is plain, else by an INSERT. Events
+// that lack an id have one afterwards. Raises 42501 without INSERT on the table or on its five
+// event columns, 23514 if a partitioned stream has no partition for an id, and what open_stream()
+// raises. Wakes the stream's waiters at the commit.
 void publish_events(Oid schema, std::string_view stream, const EventBatch& batch);
 
 }  // namespace kanthorq

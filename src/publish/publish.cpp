@@ -27,7 +27,7 @@ Datum publish(FunctionCallInfo fcinfo, BodyOf body_of) {
   PreventCommandIfReadOnly("kanthorq_publish()");
   const OnDuplicate on_duplicate = on_duplicate_argument(fcinfo, publish_argument::on_duplicate);
   const bool has_metadata = !PG_ARGISNULL(publish_argument::metadata);
-  const Event event = make_event({
+  Event event = make_event({
       .subject = PG_GETARG_DATUM(publish_argument::subject),
       .body = body_of(PG_GETARG_DATUM(publish_argument::body)),
       .metadata = nullable_argument(fcinfo, publish_argument::metadata),

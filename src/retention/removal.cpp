@@ -10,6 +10,12 @@
 // statement and refused, on the table and also on a parent of it, which our trigger for statements
 // does not see. (A policy's function, which only the owner can put there, runs as part of the
 // statement.)
+//
+// A statement on a partitioned stream fires the trigger for statements on the stream's table, and
+// the one for rows on each partition. So the permit of a stream's table is good for the rows of its
+// partitions, but not for a statement that names one.
+#include "retention/removal.hpp"
+
 #include "consumer/definition.hpp"
 #include "consumer/open_consumer.hpp"
 #include "consumer/task_table.hpp"
@@ -25,6 +31,7 @@
 #include "server/test_point.hpp"
 #include "stream/definition.hpp"
 #include "stream/open_stream.hpp"
+#include "stream/partitions.hpp"
 #include "stream/reading.hpp"
 #include "stream/registry.hpp"
 
@@ -34,6 +41,7 @@ namespace {
 
 struct RemovalPermit {
   Oid table;
+  Oid partition;  // of the table, which the last row was in; asking the catalog takes a while
   LocalTransactionId transaction;
   SubTransactionId subtransaction;
   int depth;  // of the triggers that the statement fires
@@ -56,24 +64,24 @@ bool is_stale(const RemovalPermit& permit) {
          !SubTransactionIsActive(permit.subtransaction);
 }
 
-void grant_permit(Oid table) {
-  while (permit_count > 0 && is_stale(permits[permit_count - 1])) permit_count--;
-  if (permit_count == max_nested_removals)
-    ereport(ERROR,
-            (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-             errmsg("removals of events are nested too deeply"),
-             errdetail("Triggers remove events while events are removed; %d levels are allowed.",
-                       max_nested_removals)));
-  permits[permit_count++] = {table, local_transaction_id(), GetCurrentSubTransactionId(),
-                             trigger_depth() + 1, false};
+// Is the table that of the permit, or for a row of it, one of its partitions? What is a partition
+// of what stays so while the statement runs.
+bool is_of(RemovalPermit& permit, Oid table, bool begins_statement) {
+  if (permit.table == table) return true;
+  if (begins_statement) return false;
+  if (permit.partition == table) return true;
+  if (stream_of_partition(table) != permit.table) return false;
+  permit.partition = table;
+  return true;
 }
 
 // Is this statement, or this row of it, one that is permitted?
 bool is_permitted(Oid table, bool begins_statement) {
   for (int i = permit_count; i-- > 0;) {
     RemovalPermit& permit = permits[i];
-    if (permit.table != table || permit.transaction != local_transaction_id() ||
-        permit.subtransaction != GetCurrentSubTransactionId() || permit.depth != trigger_depth())
+    if (permit.transaction != local_transaction_id() ||
+        permit.subtransaction != GetCurrentSubTransactionId() || permit.depth != trigger_depth() ||
+        !is_of(permit, table, begins_statement))
       continue;
     const bool permitted = permit.used != begins_statement;
     permit.used = true;
@@ -82,30 +90,49 @@ bool is_permitted(Oid table, bool begins_statement) {
   return false;
 }
 
-// Runs the DELETE under a permit. Returns how many rows it has deleted.
-uint64 delete_under_permit(Relation table, SPIPlanPtr plan, Datum value, Snapshot snapshot) {
-  grant_permit(RelationGetRelid(table));
-  const int granted = permit_count;
-  const int result =
-      SPI_execute_snapshot(plan, &value, nullptr, snapshot, InvalidSnapshot, false, true, 0);
-  permit_count = granted - 1;
-  if (result != SPI_OK_DELETE)
-    elog(ERROR, "could not remove events: %s", SPI_result_code_string(result));
-  return SPI_processed;
-}
-
 // Deletes the rows of `table` that `snapshot` sees and for which `condition` on $1 is true. Returns
-// how many.
+// how many. The plan is made for this very value. So it has, and locks, only the partitions that
+// may hold such rows.
 uint64 remove_where(Relation table, Snapshot snapshot, const char* condition, Oid type,
                     Datum value) {
   return with_spi([&] {
     const char* sql = psprintf("DELETE FROM %s WHERE id %s", quoted_table_name(table), condition);
-    SPIPlanPtr plan = SPI_prepare(sql, 1, &type);
+    SPIPlanPtr plan = SPI_prepare_cursor(sql, 1, &type, CURSOR_OPT_CUSTOM_PLAN);
     if (!plan) elog(ERROR, "could not plan the removal of events");
-    const uint64 removed = delete_under_permit(table, plan, value, snapshot);
+    const uint64 removed = with_removal_permit(RelationGetRelid(table), [&] {
+      const int result =
+          SPI_execute_snapshot(plan, &value, nullptr, snapshot, InvalidSnapshot, false, true, 0);
+      if (result != SPI_OK_DELETE)
+        elog(ERROR, "could not remove events: %s", SPI_result_code_string(result));
+      return SPI_processed;
+    });
     KANTHORQ_TEST_POINT("remove_rows");
     return removed;
   });
+}
+
+uint64 remove_ids(Relation table, Datum ids) {
+  return remove_where(table, InvalidSnapshot, "OPERATOR(pg_catalog.=) ANY ($1)", TEXTARRAYOID, ids);
+}
+
+// The server looks for the partition of each id. That takes a time that grows with the square of
+// their number, so a statement gets some of them only. In their order most are for one partition.
+uint64 remove_from_partitions(Relation table, const Elements& ids) {
+  constexpr int most = 250;
+  Datum* sorted = palloc_array_of<Datum>(ids.count);
+  for (int i = 0; i < ids.count; i++) sorted[i] = PointerGetDatum(DatumGetTextPP(ids.required(i)));
+  std::sort(sorted, sorted + ids.count, [](Datum a, Datum b) {
+    return view_of(DatumGetTextPP(a)) < view_of(DatumGetTextPP(b));
+  });
+  uint64 removed = 0;
+  for (int start = 0; start < ids.count; start += most) {
+    const int count = Min(most, ids.count - start);
+    ArrayType* some = construct_array(sorted + start, count, TEXTOID, -1, false, TYPALIGN_INT);
+    removed += remove_ids(table, PointerGetDatum(some));
+    pfree(some);
+    CHECK_FOR_INTERRUPTS();
+  }
+  return removed;
 }
 
 // Opens a consumer of the stream `name` whose name was read from the registry. Returns false if it
@@ -175,6 +202,25 @@ enum : int { name, before_id, confirm, force };
 
 }  // namespace
 
+int grant_removal(Oid table) {
+  while (permit_count > 0 && is_stale(permits[permit_count - 1])) permit_count--;
+  if (permit_count == max_nested_removals)
+    ereport(ERROR,
+            (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+             errmsg("removals of events are nested too deeply"),
+             errdetail("Triggers remove events while events are removed; %d levels are allowed.",
+                       max_nested_removals)));
+  permits[permit_count] = {.table = table,
+                           .partition = InvalidOid,
+                           .transaction = local_transaction_id(),
+                           .subtransaction = GetCurrentSubTransactionId(),
+                           .depth = trigger_depth() + 1,
+                           .used = false};
+  return permit_count++;
+}
+
+void withdraw_removal(int permit) { permit_count = permit; }
+
 }  // namespace kanthorq
 
 using namespace kanthorq;
@@ -189,8 +235,8 @@ KANTHORQ_FUNCTION(kanthorq_event_remove) {
   const auto remove = [&](const OpenStream& stream) -> uint64 {
     require_ownership(RelationGetRelid(stream.table));
     if (ids.count == 0) return 0;  // or null, as array_agg over no rows is
-    return remove_where(stream.table, InvalidSnapshot, "OPERATOR(pg_catalog.=) ANY ($1)",
-                        TEXTARRAYOID, PG_GETARG_DATUM(argument::ids));
+    return stream.is_partitioned ? remove_from_partitions(stream.table, ids)
+                                 : remove_ids(stream.table, PG_GETARG_DATUM(argument::ids));
   };
   PG_RETURN_INT64(static_cast<int64>(with_stream(
       own_schema(fcinfo), text_argument(fcinfo, argument::stream), RowExclusiveLock, remove)));

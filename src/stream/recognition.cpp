@@ -25,13 +25,6 @@ bool is_on_subject_and_id(Form_pg_index index) {
          index->indkey.values[1] == id_column;
 }
 
-bool is_partitioned_by_id(Relation table) {
-  PartitionKey key = RelationGetPartitionKey(table);
-  return key->strategy == PARTITION_STRATEGY_RANGE && key->partnatts == 1 &&
-         key->partattrs[0] == id_column && key->partcollation[0] == C_COLLATION_OID &&
-         key->partopfamily[0] == TEXT_BTREE_FAM_OID;
-}
-
 // Of a partition or of a stream that is not partitioned.
 const char* storage_difference(Relation table) {
   if (table->rd_rel->relpersistence != RELPERSISTENCE_PERMANENT) return "It is not permanent.";
@@ -177,6 +170,13 @@ bool has_other_insert_triggers(Relation table, Oid schema) {
 
 }  // namespace
 
+bool is_partitioned_by_id(Relation table) {
+  PartitionKey key = RelationGetPartitionKey(table);
+  return key->strategy == PARTITION_STRATEGY_RANGE && key->partnatts == 1 &&
+         key->partattrs[0] == id_column && key->partcollation[0] == C_COLLATION_OID &&
+         key->partopfamily[0] == TEXT_BTREE_FAM_OID;
+}
+
 bool hands_out_in_order(Oid sequence) {
   HeapTuple row = SearchSysCache1(SEQRELID, ObjectIdGetDatum(sequence));
   if (!HeapTupleIsValid(row)) return false;
@@ -246,15 +246,22 @@ bool is_table_of(Oid oid, Oid schema, std::string_view name) {
   return is_its_table;
 }
 
-bool has_closed_trigger(Relation partition, Oid schema) {
+static const Trigger* find_closed_trigger(Relation partition, Oid schema) {
   const TriggerDesc* triggers = partition->trigdesc;
-  if (!triggers) return false;
+  if (!triggers) return nullptr;
   const Oid closed = own_function(schema, closed_function, InvalidOid);
   for (int i = 0; i < triggers->numtriggers; i++)
-    if (triggers->triggers[i].tgfoid == closed &&
-        triggers->triggers[i].tgenabled == TRIGGER_FIRES_ALWAYS)
-      return true;
-  return false;
+    if (triggers->triggers[i].tgfoid == closed) return &triggers->triggers[i];
+  return nullptr;
+}
+
+bool has_closed_trigger(Relation partition, Oid schema) {
+  const Trigger* trigger = find_closed_trigger(partition, schema);
+  return trigger && trigger->tgenabled == TRIGGER_FIRES_ALWAYS;
+}
+
+bool may_be_closed(Relation partition, Oid schema) {
+  return find_closed_trigger(partition, schema) != nullptr;
 }
 
 bool is_plain_partition(Relation partition, Relation stream, Oid schema, std::string_view name) {

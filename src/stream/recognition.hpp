@@ -32,9 +32,15 @@ bool is_plain_partition(Relation partition, Relation stream, Oid schema, std::st
 // role?
 bool has_closed_trigger(Relation partition, Oid schema);
 
+// Has it this trigger at all? After some restores it fires in fewer cases than it did.
+bool may_be_closed(Relation partition, Oid schema);
+
 inline bool is_partitioned(Relation table) {
   return table->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
 }
+
+// Is this partitioned table partitioned by ranges of ids, in byte order?
+bool is_partitioned_by_id(Relation table);
 
 // Does the sequence hand out positions one by one and in order? If a session kept some for later,
 // it would use them after cursors have moved over them.
