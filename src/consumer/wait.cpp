@@ -5,6 +5,7 @@
 #include "consumer/place.hpp"
 #include "server/datum.hpp"
 #include "server/fault.hpp"
+#include "server/own_transaction.hpp"
 #include "server/scope.hpp"
 #include "server/time.hpp"
 #include "server/waiting.hpp"
@@ -35,25 +36,6 @@ Outlook read_outlook(Oid schema, std::string_view name) {
                        [] { PopActiveSnapshot(); });
 }
 
-// Would a commit of ours commit anything else? The server knows the answer for transaction blocks
-// and functions. A procedure and a DO block may commit, but it is theirs to commit what they have
-// done. The same is true of the statements before this one in a pipeline.
-bool has_other_work(FunctionCallInfo fcinfo) {
-  const bool atomic = !fcinfo->context || !IsA(fcinfo->context, CallContext) ||
-                      castNode(CallContext, fcinfo->context)->atomic;
-  return atomic || SPI_inside_nonatomic_context() || (MyXactFlags & XACT_FLAGS_PIPELINING) != 0;
-}
-
-void require_own_transaction(FunctionCallInfo fcinfo) {
-  if (has_other_work(fcinfo))
-    ereport(ERROR,
-            (errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-             errmsg("kanthorq_wait() must be called on its own"),
-             errdetail("It commits, to wait with no snapshot, so it can't run in a transaction "
-                       "block, a function, a procedure, a DO block or a pipeline."),
-             errhint("Call it with autocommit, or use the argument \"wait\" of kanthorq_pull().")));
-}
-
 }  // namespace
 
 }  // namespace kanthorq
@@ -66,7 +48,9 @@ KANTHORQ_FUNCTION(kanthorq_wait) {
   require_argument(fcinfo, wait_argument::consumer, "consumer");
   require_argument(fcinfo, wait_argument::timeout, "timeout");
   PreventCommandDuringRecovery("kanthorq_wait()");  // there is nothing to pull on a standby
-  require_own_transaction(fcinfo);
+  require_own_transaction(
+      fcinfo, "kanthorq_wait()", "to wait with no snapshot",
+      "Call it with autocommit, or use the argument \"wait\" of kanthorq_pull().");
   const Oid schema = own_schema(fcinfo);
   MemoryContext caller = CurrentMemoryContext;
   const std::string_view name = text_argument(fcinfo, wait_argument::consumer);

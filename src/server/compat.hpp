@@ -197,4 +197,14 @@ inline uint32 wait_event() {
 #endif
 }
 
+// 17: the server restricts the path itself, to the end of the level of settings that is open.
+inline void restrict_search_path() {
+#if PG_VERSION_NUM >= 170000
+  RestrictSearchPath();
+#else
+  set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
+                    GUC_ACTION_SAVE, true, 0, false);
+#endif
+}
+
 }  // namespace kanthorq

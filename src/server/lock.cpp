@@ -34,6 +34,10 @@ void lock_object(Oid table, Oid object, uint16 part, LOCKMODE mode) {
   as_transaction([&] { LockDatabaseObject(table, object, part, mode); });
 }
 
+bool try_lock_object(Oid table, Oid object, uint16 part, LOCKMODE mode) {
+  return as_transaction([&] { return ConditionalLockDatabaseObject(table, object, part, mode); });
+}
+
 void unlock_object(Oid table, Oid object, uint16 part, LOCKMODE mode) {
   as_transaction([&] { UnlockDatabaseObject(table, object, part, mode); });
 }

@@ -23,6 +23,9 @@ void unlock_relation(Oid relation, LOCKMODE mode);
 // Locks an object of the class `table`, as LockDatabaseObject() does.
 void lock_object(Oid table, Oid object, uint16 part, LOCKMODE mode);
 
+// The same without waiting; false if that would take it.
+bool try_lock_object(Oid table, Oid object, uint16 part, LOCKMODE mode);
+
 // Gives back what lock_object() took in the same subtransaction.
 void unlock_object(Oid table, Oid object, uint16 part, LOCKMODE mode);
 

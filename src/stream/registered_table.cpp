@@ -1,6 +1,7 @@
 #include "stream/registered_table.hpp"
 
 #include "core/name.hpp"
+#include "server/as_owner.hpp"
 #include "server/datum.hpp"
 #include "server/fault.hpp"
 #include "server/lock.hpp"
@@ -32,14 +33,6 @@ std::string_view prefix_of(Kind kind) {
 HeapTuple find_row(Relation table, Kind kind, std::string_view name) {
   ScanKeyData keys[2] = {equals_text(kind_column, word_for(kind)), equals_text(name_column, name)};
   return only_row(table, primary_key_index(table), keys, 2);
-}
-
-const char* owner_of(Oid table) {
-  HeapTuple row = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
-  if (!HeapTupleIsValid(row)) elog(ERROR, "cache lookup failed for relation %u", table);
-  const Oid owner = reinterpret_cast<Form_pg_class>(GETSTRUCT(row))->relowner;
-  ReleaseSysCache(row);
-  return GetUserNameFromId(owner, false);
 }
 
 Datum name_datum(const char* text) {
@@ -112,7 +105,7 @@ void register_table(Oid schema, Kind kind, std::string_view name) {
     values.set(kind_column, text_datum(word_for(kind)));
     values.set(name_column, text_datum(name));
     values.set(table_column, ObjectIdGetDatum(registered));
-    values.set(owner_column, name_datum(owner_of(registered)));
+    values.set(owner_column, name_datum(GetUserNameFromId(table_owner(registered), false)));
     HeapTuple row = find_row(table, kind, name);
     if (row)
       update_row(table, row, values);

@@ -1,0 +1,40 @@
+// The only PG_TRY of the library. It is in a function of its own, without anything that could be
+// inlined into it. So no variable of a caller is in a register that the jump sets back.
+#include "server/attempt.hpp"
+
+namespace kanthorq {
+
+// Anybody's code may raise an error with the code of a cancel. So that does not count: only the
+// server's function for interrupts does.
+static bool is_cancel(const ErrorData& error) {
+  return error.sqlerrcode == ERRCODE_QUERY_CANCELED && error.funcname &&
+         strcmp(error.funcname, "ProcessInterrupts") == 0;
+}
+
+const ErrorData* attempt_call(void (*body)(void* argument), void* argument) {
+  MemoryContext memory = CurrentMemoryContext;
+  const ResourceOwner owner = CurrentResourceOwner;
+  ErrorData* volatile error = nullptr;
+
+  BeginInternalSubTransaction(nullptr);
+  MemoryContextSwitchTo(memory);
+  PG_TRY();
+  {
+    body(argument);
+    ReleaseCurrentSubTransaction();
+  }
+  PG_CATCH();
+  {
+    MemoryContextSwitchTo(memory);
+    error = CopyErrorData();
+    FlushErrorState();
+    RollbackAndReleaseCurrentSubTransaction();
+  }
+  PG_END_TRY();
+  MemoryContextSwitchTo(memory);
+  CurrentResourceOwner = owner;
+  if (error && is_cancel(*error)) ReThrowError(error);
+  return error;
+}
+
+}  // namespace kanthorq
