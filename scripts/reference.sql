@@ -8,7 +8,7 @@ SET intervalstyle = 'postgres';
 CREATE TEMPORARY VIEW reference_section AS
 SELECT number, title, about, names
 FROM unnest(
-    ARRAY['Streams', 'Publishing', 'Reading', 'Removing', 'Consumers', 'Workers', 'Tasks', 'Watching', 'Ids',
+    ARRAY['Streams', 'Publishing', 'Reading', 'Removing', 'Consumers', 'Workers', 'Tasks', 'Watching', 'Maintenance', 'Ids',
           'Validators'],
     ARRAY['Explained in [streams.md](streams.md).',
           'Explained in [publishing.md](publishing.md).',
@@ -18,6 +18,7 @@ FROM unnest(
           'Explained in [consumers.md](consumers.md#a-workers-loop); [workers.md](workers.md) has whole workers.',
           'Explained in [consumers.md](consumers.md#states).',
           'Explained in [consumers.md](consumers.md#watching) and [operating.md](operating.md#what-to-watch).',
+          'Explained in [partitions.md](partitions.md#maintenance).',
           'The forms of ids are explained in [streams.md](streams.md#ids).',
           'The rules are explained in [streams.md](streams.md#rules).'],
     ARRAY['stream_create stream_table stream_trim stream_drop',
@@ -28,6 +29,7 @@ FROM unnest(
           'pull ack nack extend wait',
           'task_state tasks cancel resume',
           'streams consumers horizon',
+          'maintain partition_close',
           'ulid ulid_floor uuidv7 id_time',
           'is_name is_subject is_subject_filter subject_matches is_ulid is_uuidv7 is_event_id']
 ) WITH ORDINALITY AS section (title, about, names, number);

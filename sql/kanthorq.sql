@@ -527,6 +527,44 @@ CREATE FUNCTION kanthorq_horizon(stream text)
 COMMENT ON FUNCTION kanthorq_horizon(text) IS
 'the open and prepared transactions that hold a writer''s lock on the stream: those that publish, whose events are still to come, and those that remove events';
 
+-- Maintenance
+
+CREATE TABLE kanthorq_maintenance (
+    stream_name varchar(128) COLLATE "C" NOT NULL,
+    step text COLLATE "C" NOT NULL,
+    finished_at bigint NOT NULL,
+    duration_ms bigint NOT NULL,
+    done bigint NOT NULL,
+    said text,
+    error text,
+    PRIMARY KEY (stream_name, step)
+);
+COMMENT ON TABLE kanthorq_maintenance IS
+'what kanthorq_maintain() did last, a row for each stream and step; a step that had nothing to do leaves its row as it is, unless that tells of trouble which is over; written by kanthorq_maintain() only';
+COMMENT ON COLUMN kanthorq_maintenance.stream_name IS 'the name of the stream';
+COMMENT ON COLUMN kanthorq_maintenance.step IS
+'guards: puts back triggers and rows that are missing; partitions: makes partitions ahead of time; default: moves events out of the default partition; closing: closes partitions; drop: drops partitions that nobody reads any more';
+COMMENT ON COLUMN kanthorq_maintenance.finished_at IS
+'when the step ended, in milliseconds since the epoch';
+COMMENT ON COLUMN kanthorq_maintenance.duration_ms IS 'how long it took';
+COMMENT ON COLUMN kanthorq_maintenance.done IS
+'how much it did: partitions, or for default, events';
+COMMENT ON COLUMN kanthorq_maintenance.said IS
+'what it left undone, and why; null if nothing';
+COMMENT ON COLUMN kanthorq_maintenance.error IS
+'the error that it had, after which the other steps and streams went on; null if none';
+GRANT SELECT ON kanthorq_maintenance TO PUBLIC;
+
+CREATE PROCEDURE kanthorq_maintain()
+    AS 'MODULE_PATHNAME' LANGUAGE C;
+COMMENT ON PROCEDURE kanthorq_maintain() IS
+'does what is to be done from time to time for each stream that the caller owns, for a superuser each: see kanthorq_maintenance; may be called by many at once; commits after each step, so call it on its own (otherwise 25001)';
+
+CREATE FUNCTION kanthorq_partition_close(stream text, partition regclass) RETURNS boolean
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+COMMENT ON FUNCTION kanthorq_partition_close(text, regclass) IS
+'closes the partition of the stream now, and not some time after its end; an event that comes to it later opens it again; false if it is closed already; for the owner';
+
 -- Views
 
 CREATE FUNCTION kanthorq_stream_status(name text)

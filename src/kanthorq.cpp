@@ -12,7 +12,8 @@
 //   read/       kanthorq_event_get, kanthorq_events, kanthorq_events_by_subject
 //   consumer/   what a consumer is, exact delivery, leases and tasks: kanthorq_pull, _ack, _nack,
 //               _extend, _wait, _cancel, _resume, _task_state, _tasks
-//   retention/  how events leave: kanthorq_event_remove, kanthorq_stream_trim
+//   retention/  how events leave: kanthorq_event_remove, kanthorq_stream_trim; what is done from
+//               time to time: kanthorq_maintain, kanthorq_partition_close
 //   admin/      creating, altering and dropping streams and consumers; what the views show
 //
 // Two zones. core/ knows nothing of the server. Everything else is C++ as a stricter C: an error
@@ -21,6 +22,7 @@
 #include "server/pg.hpp"
 
 #include "consumer/settings.hpp"
+#include "retention/settings.hpp"
 #include "server/shared.hpp"
 #include "server/test_point.hpp"
 #include "stream/partitioning.hpp"
@@ -35,6 +37,7 @@ void _PG_init() {
   KANTHORQ_DEFINE_TEST_POINT();
   kanthorq::define_partition_settings();
   kanthorq::define_consumer_settings();
+  kanthorq::define_retention_settings();
   MarkGUCPrefixReserved("kanthorq");  // after the last one: a setting that is misspelt is refused
   kanthorq::reserve_shared_memory();
 }

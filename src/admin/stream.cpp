@@ -5,6 +5,7 @@
 // only.
 #include "admin/consumer.hpp"
 #include "consumer/definition.hpp"
+#include "retention/maintain.hpp"
 #include "server/datum.hpp"
 #include "server/fault.hpp"
 #include "server/privileges.hpp"
@@ -128,6 +129,7 @@ void drop_stream(Oid schema, std::string_view name) {
   KANTHORQ_TEST_POINT("stream_drop_table");
   forget_table(schema, name, registered_table(schema, Kind::stream, name).table);
   unregister_table(schema, Kind::stream, name);
+  forget_maintenance(schema, name);
 }
 
 namespace stream_create_argument {

@@ -7,8 +7,9 @@
 // are the owner's. An error of a step rolls its transaction back, becomes a WARNING, and the next
 // step goes on.
 //
-// Only one session maintains a stream at a time: it holds lock_maintenance(), and others skip the
-// stream. Other sessions do everything else to it at the same time.
+// Only one session maintains a stream at a time (try_lock_maintenance()), and others skip the
+// stream. The stream's name is locked (ShareLock), so it is neither dropped nor altered meanwhile.
+// Other sessions do everything else to it.
 #pragma once
 
 #include "server/pg.hpp"
@@ -17,10 +18,15 @@
 namespace kanthorq {
 
 struct MaintainedStream {
-  Oid schema;             // the extension's
+  Oid schema;  // the extension's
   std::string_view name;
-  Oid table;              // it exists, and no lock on it is held yet
+  Oid table;  // it is locked (AccessShareLock) and not open
   StreamSettings settings;
+
+  // How far this run of the step has come, in a way that only the step knows: 0 at its first call.
+  // A step that does one thing in a call sets it before it does that. Then the next call goes on
+  // with another thing, also after an error.
+  int64* progress;
 };
 
 // What a call of a step did.
@@ -36,21 +42,12 @@ struct MaintenanceStep {
 };
 
 // Does all steps (maintain.cpp has the list) for each stream of this database that the current user
-// owns, or that a superuser finds. The caller has connected to the SPI with SPI_OPT_NONATOMIC, has
-// no transaction block, and nothing else to commit: this commits many times. It returns in a new
-// transaction. For the procedure and for the background worker.
+// owns; for a superuser that is each. The caller has connected to the SPI with SPI_OPT_NONATOMIC,
+// is in no transaction block, and has nothing else to commit: this commits many times, first of all
+// what is there. It returns in a new transaction. For the procedure and for the background worker.
 void maintain_streams(Oid schema);
 
-// Forgets what kanthorq_maintenance has about the stream.
+// Forgets what kanthorq_maintenance says about the stream.
 void forget_maintenance(Oid schema, std::string_view name);
-
-// kanthorq.maintain_lock_timeout, in milliseconds; kanthorq.max_partitions;
-// kanthorq.max_moved_rows.
-extern int maintain_lock_timeout;
-extern int max_partitions;
-extern int max_moved_rows;
-
-// For _PG_init().
-void define_retention_settings();
 
 }  // namespace kanthorq

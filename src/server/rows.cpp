@@ -214,4 +214,43 @@ HeapTuple only_row(Relation table, Oid index, ScanKeyData* keys, int count) {
   return found;
 }
 
+RowCount count_rows(Relation table, Oid index, const ScanKeyData* keys, int count, int64 most) {
+  SnapshotData dirty{};
+  InitDirtySnapshot(dirty);
+  Relation by = index_open(index, AccessShareLock);
+  TupleTableSlot* slot = table_slot_create(table, nullptr);
+  IndexScanDesc scan = begin_index_scan(table, by, &dirty, count);
+  rescan(scan, keys, count);
+  RowCount rows;
+  while (rows.count < most && index_getnext_slot(scan, ForwardScanDirection, slot)) {
+    rows.count++;
+    if (TransactionIdIsValid(dirty.xmin) || TransactionIdIsValid(dirty.xmax))
+      rows.is_changing = true;
+    CHECK_FOR_INTERRUPTS();
+  }
+  index_endscan(scan);
+  ExecDropSingleTupleTableSlot(slot);
+  index_close(by, AccessShareLock);
+  return rows;
+}
+
+static bool find_outermost(Relation table, Relation index, ScanDirection direction, int64& value) {
+  IndexScanDesc scan = begin_index_scan(table, index, SnapshotAny, 0);
+  scan->xs_want_itup = true;
+  index_rescan(scan, nullptr, 0, nullptr, 0);
+  const bool found = index_getnext_tid(scan, direction) != nullptr;
+  bool is_null = false;
+  if (found) value = DatumGetInt64(index_getattr(scan->xs_itup, 1, scan->xs_itupdesc, &is_null));
+  index_endscan(scan);
+  return found && !is_null;
+}
+
+bool find_value_range(Relation table, Oid index, ValueRange& range) {
+  Relation by = index_open(index, AccessShareLock);
+  const bool found = find_outermost(table, by, ForwardScanDirection, range.first) &&
+                     find_outermost(table, by, BackwardScanDirection, range.last);
+  index_close(by, AccessShareLock);
+  return found;
+}
+
 }  // namespace kanthorq

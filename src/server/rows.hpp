@@ -194,6 +194,24 @@ void for_newest_rows(Relation table, Oid index, ScanKeyData owner, AttrNumber se
   end_newest_first(rows);
 }
 
+// Rows of a table that somebody else owns, which is locked against writers.
+
+// How many rows the keys find by `index`, `most` at most. Rows count that other open transactions
+// have added or are removing: such a transaction may have lost its lock with a cursor (lock.hpp).
+struct RowCount {
+  int64 count = 0;
+  bool is_changing = false;  // by such a transaction
+};
+RowCount count_rows(Relation table, Oid index, const ScanKeyData* keys, int count, int64 most);
+
+// The first and the last value in an index on a bigint column. All entries count, also those of
+// rows that are not committed, were rolled back, or were removed. False if there are none.
+struct ValueRange {
+  int64 first;
+  int64 last;
+};
+bool find_value_range(Relation table, Oid index, ValueRange& range);
+
 // What to do about a row that another transaction holds.
 enum class IfLocked {
   wait,

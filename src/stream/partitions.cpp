@@ -102,16 +102,24 @@ const char* bound_of(const PartitionBoundInfoData* bounds, int number) {
 
 }  // namespace
 
-Partitions partitions_after(const OpenStream& stream, Snapshot snapshot, int64 after) {
-  return with_rows(stream.schema, AccessShareLock, [&](Relation table) {
+static Partitions read_partitions(Oid schema, Oid stream, Snapshot snapshot, int64 after) {
+  return with_rows(schema, AccessShareLock, [&](Relation table) {
     int room = 16;
     Partitions found{palloc_array_of<Partition>(room), 0};
-    for_partition_rows(table, snapshot, RelationGetRelid(stream.table), after, [&](HeapTuple row) {
+    for_partition_rows(table, snapshot, stream, after, [&](HeapTuple row) {
       add(found, room, partition_of(table, row));
       return true;
     });
     return found;
   });
+}
+
+Partitions partitions_after(const OpenStream& stream, Snapshot snapshot, int64 after) {
+  return read_partitions(stream.schema, RelationGetRelid(stream.table), snapshot, after);
+}
+
+Partitions partition_states(Oid schema, Oid stream, Snapshot snapshot) {
+  return read_partitions(schema, stream, snapshot, PG_INT64_MIN);
 }
 
 void add_open_partition(Oid schema, Oid stream, Oid partition) {
@@ -142,6 +150,11 @@ void close_partition(Oid schema, Oid stream, Oid partition, int64 first, int64 l
     delete_rows(table, stream, partition);
     insert(table, stream, {partition, first, last});
   });
+}
+
+void retire_partition(Oid schema, Oid stream, Oid partition) {
+  constexpr int64 no_position = -1;
+  close_partition(schema, stream, partition, no_position, no_position);
 }
 
 // The notes of other transactions that are open don't count, as these may be rolled back. Those of

@@ -21,6 +21,7 @@ struct Partition {
   int64 last;
 
   bool is_open() const { return last == PG_INT64_MAX; }
+  bool is_retired() const { return last < 0; }  // nobody reads it any more
 };
 
 struct Partitions {
@@ -38,6 +39,9 @@ inline Partitions all_partitions(const OpenStream& stream, Snapshot snapshot) {
   return partitions_after(stream, snapshot, 0);
 }
 
+// All of them with retired ones, for whoever looks after them. `stream` is the stream's table.
+Partitions partition_states(Oid schema, Oid stream, Snapshot snapshot);
+
 // Changes of the rows of kanthorq_partition. `stream` is the stream's table.
 void add_open_partition(Oid schema, Oid stream, Oid partition);
 void forget_partition(Oid schema, Oid stream, Oid partition);
@@ -46,6 +50,9 @@ void forget_partitions(Oid schema, Oid stream);  // all of them
 // The caller holds ShareRowExclusiveLock on the partition, and has read the range with a snapshot
 // that it took after that.
 void close_partition(Oid schema, Oid stream, Oid partition, int64 first, int64 last);
+// From now on nobody reads it. The caller holds that lock, and its trigger of closed partitions is
+// there: an event that comes later brings it back, with all that is in it.
+void retire_partition(Oid schema, Oid stream, Oid partition);
 // Notes that an event has come to it, unless it is open for this transaction. Waits for nobody.
 void note_reopening(Oid schema, Oid stream, Oid partition);
 

@@ -36,13 +36,40 @@ Oid registry_oid(Oid schema) { return own_table_oid(schema, registry_table); }
 
 // The objects that are locked are numbered by the names' hashes. If two names have the same hash,
 // one may wait for the other, which does no harm.
+static Oid object_of(std::string_view name) { return static_cast<Oid>(stable_hash(name)); }
+
+// The parts of such an object.
+static constexpr uint16 name_part = 0;
+static constexpr uint16 maintenance_part = 1;
+
 void lock_stream_name(Oid schema, std::string_view name, LOCKMODE mode) {
-  lock_object(registry_oid(schema), static_cast<Oid>(stable_hash(name)), 0, mode);
+  lock_object(registry_oid(schema), object_of(name), name_part, mode);
+}
+
+bool try_lock_stream_name(Oid schema, std::string_view name, LOCKMODE mode) {
+  return try_lock_object(registry_oid(schema), object_of(name), name_part, mode);
+}
+
+bool try_lock_maintenance(Oid schema, std::string_view name) {
+  return try_lock_object(registry_oid(schema), object_of(name), maintenance_part,
+                         AccessExclusiveLock);
 }
 
 bool is_registered(Oid schema, std::string_view name) {
   return with_own_table(schema, registry_table, AccessShareLock, [&](Relation registry) {
     return HeapTupleIsValid(find_row(registry, name));
+  });
+}
+
+List* registered_names(Oid schema) {
+  return with_own_table(schema, registry_table, AccessShareLock, [](Relation registry) {
+    List* names = NIL;
+    for_rows(registry, primary_key_index(registry), nullptr, 0, [&](HeapTuple row) {
+      const Datum name = row_value(registry, row, name_column);
+      names = lappend(names, cstring_of(view_of(DatumGetTextPP(name))));
+      return true;
+    });
+    return names;
   });
 }
 

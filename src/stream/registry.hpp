@@ -14,9 +14,19 @@ namespace kanthorq {
 // stream's consumers. Taken before any lock on the stream's table.
 void lock_stream_name(Oid schema, std::string_view name, LOCKMODE mode = AccessExclusiveLock);
 
+// The same without waiting; false if that would take it.
+bool try_lock_stream_name(Oid schema, std::string_view name, LOCKMODE mode);
+
+// Becomes the only transaction that maintains the stream `name`, until its end. False if another
+// one does.
+bool try_lock_maintenance(Oid schema, std::string_view name);
+
 bool is_registered(Oid schema, std::string_view name);
 
 Oid registry_oid(Oid schema);
+
+// The names of all streams, in their order.
+List* registered_names(Oid schema);  // of cstrings
 
 // Adds the row and returns it as a value of the composite type. The caller holds
 // lock_stream_name(), and has found no such row.

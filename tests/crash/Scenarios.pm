@@ -1,5 +1,7 @@
 # What is done at every point of src/, whatever then happens there: the process is killed (001_points.pl) or an error
-# is raised (006_errors.pl). A new point needs a scenario, and both tests have it.
+# is raised (006_errors.pl). A new point needs a scenario, and both tests have it. Points in the steps of maintenance,
+# which goes on after an error and commits in between, have names with "maintain_" and a test of their own
+# (007_maintain.pl).
 #
 # The scenarios go on from one another: each is run to its end before the next one begins.
 package Scenarios;
@@ -253,6 +255,27 @@ scenario(
         q{SELECT count(*) FROM pg_class WHERE relname ~ 'users|mailer|other'}      => 0,
         q{SELECT consumer FROM kanthorq_delivery_state}                            => 'worker',
         q{SELECT name FROM kanthorq_stream_create('users')}                        => 'users'
+    ]);
+
+# Partitions
+
+my $day = q{'kanthorq_stream_days__20160730'};
+scenario(
+    name   => 'close a partition',
+    before => q{
+        SELECT kanthorq_stream_create('days', partition_interval => '1 day');
+        SELECT kanthorq_consumer_create('daily', 'days');
+        SELECT kanthorq_publish('days', 'a', 'late', id => '01ARZ3NDEKTSV4RRFFQ69G5FA1');
+        CALL kanthorq_maintain();
+        DROP TRIGGER kanthorq_closed ON kanthorq_stream_days__20160730;
+        INSERT INTO kanthorq_partition SELECT stream, partition, 0, 9223372036854775807
+        FROM kanthorq_partition WHERE partition = 'kanthorq_stream_days__20160730'::regclass},
+    run    => "SELECT kanthorq_partition_close('days', $day)",
+    at     => [qw(closing_locked closing_trigger closing_closed)],
+    answer => 't',
+    after  => [
+        "SELECT first_position, last_position FROM kanthorq_partition WHERE partition = ${day}::regclass" => '1|1',
+        pulled('daily')                                                                                   => 'late1'
     ]);
 
 1;

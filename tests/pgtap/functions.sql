@@ -1,4 +1,4 @@
--- The functions and the procedure of the extension, all of them: what each is called with, what it
+-- The functions and procedures of the extension, all of them: what each is called with, what it
 -- answers and what the planner may assume about it. The list is complete in both directions, so
 -- that a function that appears, disappears or changes its signature is noticed here before a client
 -- notices it.
@@ -157,6 +157,10 @@ INSERT INTO expected VALUES
     ('kanthorq_wait',
      'IN consumer text, IN timeout interval DEFAULT ''00:00:30''::interval',
      NULL, 'v', false, 'u', 0, 'kanthorq_wait'),
+    ('kanthorq_maintain', '',
+     NULL, 'v', false, 'u', 0, 'kanthorq_maintain'),
+    ('kanthorq_partition_close', 'stream text, partition regclass',
+     'boolean', 'v', true, 'u', 0, 'kanthorq_partition_close'),
     ('kanthorq_horizon', 'stream text',
      'TABLE(pid integer, gid text, txid xid8, since timestamp with time zone, '
      'application_name text, query text)', 'v', false, 'u', 10, 'kanthorq_horizon'),
@@ -233,8 +237,9 @@ SELECT set_eq(
           'kanthorq_events_by_subject', 'kanthorq_consumer_table', 'kanthorq_tasks'],
     'what only reads tables may run in a parallel worker, and it is these');
 SELECT set_eq(
-    $$SELECT proname::text FROM member WHERE prokind <> 'f'$$, ARRAY['kanthorq_wait'],
-    'one procedure, because a function can''t wait without a snapshot; no aggregate, no window');
+    $$SELECT proname::text FROM member WHERE prokind <> 'f'$$,
+    ARRAY['kanthorq_wait', 'kanthorq_maintain'],
+    'procedures, because a function can''t wait without a snapshot, nor commit; no aggregate, no window');
 SELECT is_empty(
     $$SELECT proname FROM member WHERE prokind = 'f' AND provolatile <> 'v' AND proname IN (
           'kanthorq_pull', 'kanthorq_ack', 'kanthorq_nack', 'kanthorq_extend', 'kanthorq_cancel',

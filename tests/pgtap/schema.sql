@@ -8,7 +8,7 @@ INSERT INTO committed
 SELECT kanthorq_publish('deliveries', 'parcel.sent', '') FROM generate_series(1, 9);
 
 BEGIN;
-SELECT plan(237);
+SELECT plan(247);
 
 -- A column in one line, as one would write it.
 CREATE FUNCTION pg_temp.column_line(relation regclass, attribute name) RETURNS text
@@ -186,6 +186,24 @@ FROM unnest(ARRAY[
     'fresh bytea NOT NULL',
     'again bytea NOT NULL']) x;
 
+-- What maintenance did. Nobody needs it in another database, so no dump has it.
+SELECT is(
+    pg_temp.column_line('kanthorq_maintenance', split_part(x, ' ', 1)::name), x, 'maintenance: ' || x)
+FROM unnest(ARRAY[
+    'stream_name character varying(128) COLLATE "C" NOT NULL',
+    'step text COLLATE "C" NOT NULL',
+    'finished_at bigint NOT NULL',
+    'duration_ms bigint NOT NULL',
+    'done bigint NOT NULL',
+    'said text COLLATE "default"',
+    'error text COLLATE "default"']) x;
+SELECT set_eq(
+    $$SELECT pg_temp.constraints('kanthorq_maintenance')$$, ARRAY['PRIMARY KEY (stream_name, step)'],
+    'maintenance: a row for each stream and step');
+SELECT ok(
+    NOT 'kanthorq_maintenance'::regclass::oid = ANY (extconfig), 'maintenance: no dump has it')
+FROM pg_extension WHERE extname = 'kanthorq';
+
 CREATE TEMPORARY TABLE own_table AS
 SELECT * FROM (VALUES
     ('kanthorq_registered_table', 'kind, name', 'none'),
@@ -239,6 +257,7 @@ FROM (VALUES
     ('kanthorq_consumer_registry', ARRAY['- SELECT'], 'everybody reads it, nobody else writes it'),
     ('kanthorq_setting_of_stream', ARRAY['- SELECT'], 'everybody reads it, nobody else writes it'),
     ('kanthorq_partition', ARRAY['- SELECT'], 'everybody reads it, nobody else writes it'),
+    ('kanthorq_maintenance', ARRAY['- SELECT'], 'everybody reads it, nobody else writes it'),
     ('kanthorq_registered_table', NULL, 'nobody but its owner reads or writes it'),
     ('kanthorq_delivery_state', NULL, 'nobody but its owner reads or writes it'),
     ('kanthorq_delivery_lease', NULL, 'nobody but its owner reads or writes it'),
@@ -277,8 +296,9 @@ SELECT set_eq(
         AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'kanthorq')$$,
     ARRAY['kanthorq_stream_registry', 'kanthorq_consumer_registry', 'kanthorq_delivery_state',
           'kanthorq_delivery_lease', 'kanthorq_registered_table', 'kanthorq_setting_of_stream',
-          'kanthorq_partition', 'kanthorq_streams', 'kanthorq_consumers'],
-    'the extension has two registries, their tables, settings, partitions, two tables of deliveries and two views');
+          'kanthorq_partition', 'kanthorq_maintenance', 'kanthorq_streams', 'kanthorq_consumers'],
+    'the extension has two registries, their tables, settings, partitions, maintenance, two tables of '
+    'deliveries and two views');
 SELECT is(
     (SELECT format('%s %s', extnamespace::regnamespace, extrelocatable)
      FROM pg_extension WHERE extname = 'kanthorq'),

@@ -125,6 +125,8 @@ my @tried = (
     [ 'kanthorq_task_state(text,text)', '', "SELECT kanthorq_task_state('invoices', '$id')" ],
     [ 'kanthorq_tasks(text,text,integer)', '', q{SELECT count(*) FROM kanthorq_tasks('invoices')} ],
     [ 'kanthorq_wait(text,interval)', '', q{CALL kanthorq_wait('invoices', '0')} ],
+    [ 'kanthorq_maintain()', '', q{CALL kanthorq_maintain()} ],
+    [ 'kanthorq_partition_close(text,regclass)', '', q{SELECT kanthorq_partition_close('orders', 'pg_class')} ],
     [ 'kanthorq_horizon(text)', '', q{SELECT count(*) FROM kanthorq_horizon('orders')} ],
     [ 'kanthorq_stream_status(text)', '', q{SELECT newest_id FROM kanthorq_stream_status('orders')} ],
     [ 'kanthorq_consumer_status(text)', '', q{SELECT lag_time IS NULL FROM kanthorq_consumer_status('invoices')} ],
