@@ -8,6 +8,7 @@
 #include "read/time_range.hpp"
 #include "server/pg.hpp"
 #include "server/scope.hpp"
+#include "server/test_point.hpp"
 #include "stream/open_stream.hpp"
 
 namespace kanthorq {
@@ -53,7 +54,10 @@ auto with_all_partitions(Body body) {
 // calling statement sees.
 template <typename Body>
 void with_piece_of_statement(const OpenStream& stream, const IdPiece& piece, Body body) {
-  if (OidIsValid(piece.partition) && is_newer_than_statement(stream, piece.partition))
+  const bool is_newer =
+      OidIsValid(piece.partition) && is_newer_than_statement(stream, piece.partition);
+  KANTHORQ_TEST_POINT("piece_found");
+  if (is_newer)
     with_all_partitions(body);
   else
     body();

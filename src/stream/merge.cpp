@@ -5,6 +5,7 @@
 #include "server/known.hpp"
 #include "server/rows.hpp"
 #include "server/scope.hpp"
+#include "server/test_point.hpp"
 #include "stream/definition.hpp"
 #include "stream/partition_list.hpp"
 #include "stream/partitions.hpp"
@@ -372,6 +373,7 @@ MergedRows* merge_by_id(const OpenStream& stream, Snapshot snapshot, const char*
     const Partitions list = listed_partitions(stream, snapshot, 0).partitions;
     make_room(rows, list.count);
     add_parts_by_id(rows, list, lower, upper);
+    KANTHORQ_TEST_POINT("merge_listed");
     make_heap(rows);
   });
   return rows;

@@ -197,6 +197,21 @@ scenario(
     at     => [qw(start_last seek_place seek_leases seek_tasks)],
     answer => 't',
     after  => [ drained() => '0|0|0|{}' ]);
+scenario(
+    name   => 'look into a partitioned stream',
+    before => q{
+        SELECT kanthorq_stream_create('parted', partition_interval => '1 day');
+        SELECT kanthorq_consumer_create('parted', 'parted');
+        INSERT INTO kanthorq_stream_parted (subject, body) VALUES ('event', 'parted')},
+    run    => q{SELECT kanthorq_consumer_seek('parted', '2020-01-01', confirm => 'parted'),
+                    (SELECT convert_from(body, 'UTF8') FROM kanthorq_events('parted'))},
+    at     => [qw(merge_listed merge_listed:2 piece_found)],
+    answer => '0|parted');
+scenario(
+    name   => 'drop a partitioned stream',
+    run    => q{SELECT kanthorq_stream_drop('parted', 'parted')},
+    at     => [],
+    answer => 't');
 
 # What comes and goes
 
