@@ -1,7 +1,9 @@
-"""A partitioned stream beside a plain one with the same events: pulls at its head, a replay, a page."""
+"""A partitioned stream beside a plain one with the same events: publishing, pulls at its head, a
+replay, a page."""
 
 from consuming import drain_rate
 from figures import Goal, Section, Table, alternate, figure, ratios
+from publishing import ARRAYS, EVENT
 
 # Maintenance makes and closes partitions as time goes by. Here those of the last days are made at once.
 PAST = """DO $$
@@ -66,7 +68,30 @@ def drop(server, name):
 
 
 def partitions(bench):
-    return [at_the_head(bench), replay(bench)]
+    return [into_the_last(bench), at_the_head(bench), replay(bench)]
+
+
+def into_the_last(bench):
+    server, streams = bench.server, ("published", "published_plain")
+    make(server, "published", days=395, events=1, today=1)
+    calls = {"one event a transaction": f"kanthorq_publish('{{}}', {EVENT})",
+             "100 events a call": f"kanthorq_publish_many('{{}}', {ARRAYS})"}
+    scripts = {(what, stream): "SELECT " + call.replace("{}", stream) + ";"
+               for what, call in calls.items() for stream in streams}
+    samples = alternate({side: lambda script=script: server.pgbench(script, 1, bench.seconds)
+                         for side, script in scripts.items()}, bench.rounds, server.checkpoint)
+    drop(server, "published")
+    table = Table(["what", "a second", "a second into a plain stream", "ratio"])
+    goals = []
+    for what, key in zip(calls, ("publish", "publish_many")):
+        sides = [samples[what, stream] for stream in streams]
+        table.lines.append([what, *(figure(side) for side in sides), figure(ratios(*sides))])
+        goals.append(Goal(f"partitions.{key}", f"{what}, into a stream with 400 partitions, to a "
+                          "plain one", ratios(*sides), 0.93))
+    return Section(
+        "Publishing into a partitioned stream",
+        "1 session, calls a second, `pgbench -M prepared`. All events go to the partition of today, "
+        "of a stream with 395 closed partitions and 6 open ones.", [table], goals)
 
 
 def at_the_head(bench):

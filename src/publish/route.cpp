@@ -81,38 +81,43 @@ PartitionDesc partitions_of(Relation table) {
 struct Finding {
   PartitionDesc partitions;
   int* of_event;
-  bool* is_wanted;  // for each partition
+  int* wanted;  // each once, in ascending order
+  int wanted_count;
 };
 
 Finding find_partitions(Relation table, const EventBatch& batch) {
   PartitionDesc partitions = partitions_of(table);
-  Finding finding{partitions, palloc_array_of<int>(batch.count),
-                  static_cast<bool*>(palloc0(Max(partitions->nparts, 1) * sizeof(bool)))};
+  const int all = Max(partitions->nparts, 1);
+  Finding finding{partitions, palloc_array_of<int>(batch.count), palloc_array_of<int>(all), 0};
+  bool* is_wanted = static_cast<bool*>(palloc0(all * sizeof(bool)));
   Stretch stretch{};
   for (int i = 0; i < batch.count; i++) {
     const Event& event = batch.events[i];
     if (i == 0 || !stretch.holds(id_of(event))) {
       stretch = stretch_of(table, partitions, event);
-      finding.is_wanted[stretch.partition] = true;
+      if (!is_wanted[stretch.partition]) finding.wanted[finding.wanted_count++] = stretch.partition;
+      is_wanted[stretch.partition] = true;
       CHECK_FOR_INTERRUPTS();
     }
     finding.of_event[i] = stretch.partition;
   }
+  std::sort(finding.wanted, finding.wanted + finding.wanted_count);
+  pfree(is_wanted);
   return finding;
 }
 
 void free_finding(const Finding& finding) {
   pfree(finding.of_event);
-  pfree(finding.is_wanted);
+  pfree(finding.wanted);
 }
 
 // Returns whether one of these locks is new. Then the server has told this session of all changes
 // that were committed before.
 bool lock_wanted(const Finding& finding, List*& locked) {
   bool is_new = false;
-  for (int i = 0; i < finding.partitions->nparts; i++) {
-    const Oid partition = finding.partitions->oids[i];
-    if (!finding.is_wanted[i] || list_member_oid(locked, partition)) continue;
+  for (int i = 0; i < finding.wanted_count; i++) {
+    const Oid partition = finding.partitions->oids[finding.wanted[i]];
+    if (list_member_oid(locked, partition)) continue;
     lock_relation(partition, RowExclusiveLock);
     locked = lappend_oid(locked, partition);
     is_new = true;
@@ -122,19 +127,16 @@ bool lock_wanted(const Finding& finding, List*& locked) {
 
 // Turns numbers in the descriptor into numbers of the route.
 Route route_of(const Finding& finding, int count) {
-  const int all = finding.partitions->nparts;
-  int* number_in_route = palloc_array_of<int>(Max(all, 1));
-  Route route{palloc_array_of<Oid>(Max(Min(all, count), 1)), 0, nullptr};
-  for (int i = 0; i < all; i++) {
-    if (!finding.is_wanted[i]) continue;
-    number_in_route[i] = route.count;
-    route.partitions[route.count++] = finding.partitions->oids[i];
-  }
+  Route route{palloc_array_of<Oid>(finding.wanted_count), finding.wanted_count, nullptr};
+  for (int i = 0; i < finding.wanted_count; i++)
+    route.partitions[i] = finding.partitions->oids[finding.wanted[i]];
   if (route.count > 1) {
+    int* number_in_route = palloc_array_of<int>(finding.partitions->nparts);
+    for (int i = 0; i < route.count; i++) number_in_route[finding.wanted[i]] = i;
     for (int i = 0; i < count; i++) finding.of_event[i] = number_in_route[finding.of_event[i]];
+    pfree(number_in_route);
     route.of_event = finding.of_event;
   }
-  pfree(number_in_route);
   return route;
 }
 
