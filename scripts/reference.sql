@@ -21,10 +21,10 @@ FROM unnest(
           'Explained in [partitions.md](partitions.md#maintenance).',
           'The forms of ids are explained in [streams.md](streams.md#ids).',
           'The rules are explained in [streams.md](streams.md#rules).'],
-    ARRAY['stream_create stream_table stream_trim stream_drop',
+    ARRAY['stream_create stream_table stream_retention stream_trim stream_drop',
           'publish publish_text publish_json publish_many publish_many_text publish_many_json',
           'event_get events events_by_subject',
-          'event_remove',
+          'event_remove trim',
           'consumer_create consumer_alter consumer_table consumer_seek consumer_drop',
           'pull ack nack extend wait',
           'task_state tasks cancel resume',
@@ -159,7 +159,8 @@ WITH entry AS (
     -- They are there once the library is loaded, which the first call of one of its functions does.
     SELECT 80, 'Settings',
            E'Anybody may change them, for a transaction, a session, or all sessions of a role or database. A session has them'
-           || E' once it has\nloaded the library. `shared_preload_libraries` is a choice ([README](../README.md#preload-the-library)).',
+           || E' once it has\nloaded the library. `shared_preload_libraries` is a choice ([README](../README.md#preload-the-library)).'
+           || E' `kanthorq.databases` and\n`kanthorq.maintain_interval` are for the server as a whole, and follow a reload.',
            E'| setting | default | what it is |\n|---|---|---|\n' ||
            string_agg(format('| `%s` | `%s` | %s |', name, current_setting(name), pg_temp.sentence(short_desc)),
                       E'\n' ORDER BY name COLLATE "C")

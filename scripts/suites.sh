@@ -13,7 +13,8 @@ packages_of() {
       unit) PACKAGES+=(cmake libgtest-dev) ;;
       fuzz) PACKAGES+=(clang-14 cmake libclang-rt-14-dev) ;;
       pgtap) PACKAGES+=("postgresql-$PG_MAJOR-pgtap") ;;
-      t) PACKAGES+=(libfaketime libipc-run-perl libpq-dev pgbouncer python3-hypothesis python3-psycopg) ;;
+      t) PACKAGES+=(libfaketime libipc-run-perl libpq-dev pgbouncer "postgresql-$PG_MAJOR-cron" python3-hypothesis
+           python3-psycopg) ;;
       stress) PACKAGES+=(libpq-dev) ;;
       crash) PACKAGES+=(libipc-run-perl libpq-dev mount) ;;
     esac

@@ -181,6 +181,18 @@ CREATE FUNCTION kanthorq_stream_trim(name text, before_id text, confirm text,
 COMMENT ON FUNCTION kanthorq_stream_trim(text, text, text, boolean) IS
 'removes the events whose id sorts before before_id and returns how many; confirm repeats the name; refused while a consumer has not finished one of them, unless force is true; discarded and cancelled count as finished';
 
+CREATE PROCEDURE kanthorq_trim(name text, before_id text, confirm text,
+                               force boolean DEFAULT false, batch_size integer DEFAULT 10000)
+    AS 'MODULE_PATHNAME' LANGUAGE C;
+COMMENT ON PROCEDURE kanthorq_trim(text, text, text, boolean, integer) IS
+'as kanthorq_stream_trim(), in batches of batch_size (1 to 1,000,000) events with a commit after each; drops whole partitions if they are closed; says once a second how far it is; what it has removed stays removed if it is stopped or refused; call it on its own (otherwise 25001)';
+
+CREATE FUNCTION kanthorq_stream_retention(name text, keep interval, on_lag text DEFAULT 'block')
+    RETURNS void
+    AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE PARALLEL UNSAFE;
+COMMENT ON FUNCTION kanthorq_stream_retention(text, interval, text) IS
+'how long events are kept, by the time in their ids; kanthorq_maintain() removes older ones; keep null: for ever; on_lag: block keeps events that a consumer has not finished, skip removes them and counts them for the consumer';
+
 -- Events
 
 CREATE TYPE kanthorq_event AS (
@@ -318,6 +330,7 @@ CREATE TABLE kanthorq_delivery_state (
     ceiling bigint NOT NULL,
     late bigint[] NOT NULL,
     last_lease bigint NOT NULL,
+    skipped bigint NOT NULL,
     PRIMARY KEY (consumer)
 ) WITH (fillfactor = 20);
 COMMENT ON TABLE kanthorq_delivery_state IS
@@ -329,6 +342,8 @@ COMMENT ON COLUMN kanthorq_delivery_state.ceiling IS
 COMMENT ON COLUMN kanthorq_delivery_state.late IS
 'transactions that were publishing when the cursor passed them, three numbers each: txid, the position after which and the one up to which their events are still owed';
 COMMENT ON COLUMN kanthorq_delivery_state.last_lease IS 'the number of its last lease';
+COMMENT ON COLUMN kanthorq_delivery_state.skipped IS
+'how many events left the stream before the consumer had finished them, because the stream skips what a consumer that lags has not finished';
 SELECT pg_catalog.pg_extension_config_dump('kanthorq_delivery_state', '');
 
 CREATE TABLE kanthorq_delivery_lease (
@@ -352,6 +367,29 @@ COMMENT ON COLUMN kanthorq_delivery_lease.fresh IS
 COMMENT ON COLUMN kanthorq_delivery_lease.again IS
 'the positions in it that were delivered before and have a task row, as runs';
 SELECT pg_catalog.pg_extension_config_dump('kanthorq_delivery_lease', '');
+
+CREATE TABLE kanthorq_retention_block (
+    stream varchar(128) COLLATE "C" NOT NULL,
+    consumer varchar(128) COLLATE "C" NOT NULL,
+    since bigint NOT NULL,
+    seen bigint NOT NULL,
+    partitions bigint NOT NULL,
+    events bigint NOT NULL,
+    PRIMARY KEY (stream, consumer)
+);
+COMMENT ON TABLE kanthorq_retention_block IS
+'the consumers that keep events longer than their stream keeps them; not in dumps; written by kanthorq_maintain() only';
+COMMENT ON COLUMN kanthorq_retention_block.stream IS 'the name of the stream';
+COMMENT ON COLUMN kanthorq_retention_block.consumer IS 'the name of the consumer';
+COMMENT ON COLUMN kanthorq_retention_block.since IS
+'when maintenance first found it so, in milliseconds since the epoch';
+COMMENT ON COLUMN kanthorq_retention_block.seen IS
+'when maintenance last found it so, in milliseconds since the epoch';
+COMMENT ON COLUMN kanthorq_retention_block.partitions IS
+'how many partitions could go if the consumer had finished them';
+COMMENT ON COLUMN kanthorq_retention_block.events IS
+'how many events it keeps: of partitions the positions in them that it has not finished, and of other tables the events among the next 10,000 that could go';
+GRANT SELECT ON kanthorq_retention_block TO PUBLIC;
 
 -- The type of start_at. A function for each type of argument would not do: calls that leave start_at out
 -- would fit all of them. So there is one function, and what may be given is cast to this type.
@@ -543,12 +581,12 @@ COMMENT ON TABLE kanthorq_maintenance IS
 'what kanthorq_maintain() did last, a row for each stream and step; a step that had nothing to do leaves its row as it is, unless that tells of trouble which is over; written by kanthorq_maintain() only';
 COMMENT ON COLUMN kanthorq_maintenance.stream_name IS 'the name of the stream';
 COMMENT ON COLUMN kanthorq_maintenance.step IS
-'guards: puts back triggers and rows that are missing; partitions: makes partitions ahead of time; default: moves events out of the default partition; closing: closes partitions; drop: drops partitions that nobody reads any more';
+'guards: puts back triggers and rows that are missing; partitions: makes partitions ahead of time; default: moves events out of the default partition; closing: closes partitions; leases: collects leases that ran out; retention: removes events that are older than they are kept, or retires their partitions; drop: drops partitions that nobody reads any more; history: removes task rows of discarded and cancelled events that are gone';
 COMMENT ON COLUMN kanthorq_maintenance.finished_at IS
 'when the step ended, in milliseconds since the epoch';
 COMMENT ON COLUMN kanthorq_maintenance.duration_ms IS 'how long it took';
 COMMENT ON COLUMN kanthorq_maintenance.done IS
-'how much it did: partitions, or for default, events';
+'how much it did: partitions, or events; for retention both, and for history task rows';
 COMMENT ON COLUMN kanthorq_maintenance.said IS
 'what it left undone, and why; null if nothing';
 COMMENT ON COLUMN kanthorq_maintenance.error IS
@@ -576,8 +614,12 @@ COMMENT ON FUNCTION kanthorq_stream_status(text) IS
 
 CREATE VIEW kanthorq_streams AS
 SELECT r.name, s."table", r.created_at, s.events, s.bytes, s.last_position, s.newest_id,
-       kanthorq_id_time(s.newest_id) AS newest_time, s.open_publishers
-FROM kanthorq_stream_registry r CROSS JOIN LATERAL kanthorq_stream_status(r.name) s;
+       kanthorq_id_time(s.newest_id) AS newest_time, s.open_publishers,
+       justify_hours(make_interval(secs => t.keep_ms / 1000.0)) AS keep,
+       CASE WHEN t.keep_ms IS NOT NULL THEN t.on_lag END AS on_lag,
+       justify_hours(make_interval(secs => t.partition_ms / 1000.0)) AS partition_interval
+FROM kanthorq_stream_registry r CROSS JOIN LATERAL kanthorq_stream_status(r.name) s
+     LEFT JOIN kanthorq_setting_of_stream t ON t.name = r.name;
 COMMENT ON VIEW kanthorq_streams IS
 'the streams; a stream whose table was altered or dropped by hand is left out';
 COMMENT ON COLUMN kanthorq_streams.name IS 'the name of the stream';
@@ -595,19 +637,28 @@ COMMENT ON COLUMN kanthorq_streams.newest_id IS
 COMMENT ON COLUMN kanthorq_streams.newest_time IS 'the time inside newest_id';
 COMMENT ON COLUMN kanthorq_streams.open_publishers IS
 'how many transactions kanthorq_horizon() shows';
+COMMENT ON COLUMN kanthorq_streams.keep IS
+'how long events are kept, by kanthorq_stream_retention(); null: for ever';
+COMMENT ON COLUMN kanthorq_streams.on_lag IS
+'what becomes of older events that a consumer has not finished: block keeps them, skip removes them; null if events are kept for ever';
+COMMENT ON COLUMN kanthorq_streams.partition_interval IS
+'how much time there is in the ids of one partition; null if the stream is not partitioned';
 GRANT SELECT ON kanthorq_streams TO PUBLIC;
 
 CREATE FUNCTION kanthorq_consumer_status(name text)
     RETURNS TABLE (cursor bigint, lag bigint, lag_time interval, running bigint, retryable bigint,
-                   discarded bigint, cancelled bigint, oldest_lease timestamptz)
+                   discarded bigint, cancelled bigint, oldest_lease timestamptz, skipped bigint)
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE ROWS 1;
 COMMENT ON FUNCTION kanthorq_consumer_status(text) IS
 'not for callers: what the view kanthorq_consumers shows of a consumer';
 
 CREATE VIEW kanthorq_consumers AS
 SELECT r.name, r.stream_name AS stream, s.cursor, s.lag, s.lag_time, s.running, s.retryable,
-       s.discarded, s.cancelled, s.oldest_lease
-FROM kanthorq_consumer_registry r CROSS JOIN LATERAL kanthorq_consumer_status(r.name) s;
+       s.discarded, s.cancelled, s.oldest_lease, s.skipped,
+       timestamptz 'epoch' + b.since * interval '1 millisecond' AS blocking_since,
+       b.events AS blocking_events
+FROM kanthorq_consumer_registry r CROSS JOIN LATERAL kanthorq_consumer_status(r.name) s
+     LEFT JOIN kanthorq_retention_block b ON b.stream = r.stream_name AND b.consumer = r.name;
 COMMENT ON VIEW kanthorq_consumers IS
 'the consumers; a consumer is left out if its table or its stream''s was altered or dropped by hand';
 COMMENT ON COLUMN kanthorq_consumers.name IS 'the name of the consumer';
@@ -624,6 +675,12 @@ COMMENT ON COLUMN kanthorq_consumers.discarded IS
 'how many events failed in all their attempts';
 COMMENT ON COLUMN kanthorq_consumers.cancelled IS 'how many events were cancelled';
 COMMENT ON COLUMN kanthorq_consumers.oldest_lease IS 'when the oldest open lease was pulled';
+COMMENT ON COLUMN kanthorq_consumers.skipped IS
+'how many events left the stream before the consumer had finished them, because kanthorq_stream_retention() says so; never set back';
+COMMENT ON COLUMN kanthorq_consumers.blocking_since IS
+'since when the consumer keeps events that its stream would remove; null if it does not, as the last maintenance saw it';
+COMMENT ON COLUMN kanthorq_consumers.blocking_events IS
+'how many events it keeps, at most; of events that are removed row by row, only the next 10,000 are looked at';
 GRANT SELECT ON kanthorq_consumers TO PUBLIC;
 
 -- What stream tables refer to; not for callers

@@ -95,7 +95,7 @@ ROLLBACK;
 -- Functions that are declared with more columns, with fewer, and with others.
 CREATE FUNCTION more_status(name text)
     RETURNS TABLE (cursor bigint, lag bigint, lag_time interval, running bigint, retryable bigint,
-                   discarded bigint, cancelled bigint, oldest_lease timestamptz, a text, b text, c text,
+                   discarded bigint, cancelled bigint, oldest_lease timestamptz, skipped bigint, a text, b text, c text,
                    d text, e text, f text, g text, h text, i text, j bigint)
     AS '$libdir/kanthorq', 'kanthorq_consumer_status' LANGUAGE C STRICT;
 CREATE FUNCTION fewer_status(name text) RETURNS TABLE (cursor bigint, lag bigint)

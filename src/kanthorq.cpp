@@ -12,8 +12,9 @@
 //   read/       kanthorq_event_get, kanthorq_events, kanthorq_events_by_subject
 //   consumer/   what a consumer is, exact delivery, leases and tasks: kanthorq_pull, _ack, _nack,
 //               _extend, _wait, _cancel, _resume, _task_state, _tasks
-//   retention/  how events leave: kanthorq_event_remove, kanthorq_stream_trim; what is done from
-//               time to time: kanthorq_maintain, kanthorq_partition_close
+//   retention/  how events leave: kanthorq_event_remove, kanthorq_stream_trim, kanthorq_trim,
+//               kanthorq_stream_retention; what is done from time to time, and by whom:
+//               kanthorq_maintain, kanthorq_partition_close, the background workers
 //   admin/      creating, altering and dropping streams and consumers; what the views show
 //
 // Two zones. core/ knows nothing of the server. Everything else is C++ as a stricter C: an error
@@ -23,6 +24,7 @@
 
 #include "consumer/settings.hpp"
 #include "retention/settings.hpp"
+#include "retention/worker.hpp"
 #include "server/shared.hpp"
 #include "server/test_point.hpp"
 #include "stream/partitioning.hpp"
@@ -38,6 +40,8 @@ void _PG_init() {
   kanthorq::define_partition_settings();
   kanthorq::define_consumer_settings();
   kanthorq::define_retention_settings();
+  kanthorq::define_worker_settings();
   MarkGUCPrefixReserved("kanthorq");  // after the last one: a setting that is misspelt is refused
   kanthorq::reserve_shared_memory();
+  kanthorq::register_launcher();
 }

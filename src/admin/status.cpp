@@ -255,9 +255,10 @@ void put_consumer(FunctionCallInfo fcinfo, const Consumer& consumer, const OpenS
           ? NullableDatum{TimestampTzGetDatum(leases.oldest - microseconds_from_1970_to_2000),
                           false}
           : NullableDatum{0, true},
+      bigint(skipped_events(consumer)),
   };
-  constexpr Oid types[] = {INT8OID, INT8OID, INTERVALOID, INT8OID,
-                           INT8OID, INT8OID, INT8OID,     TIMESTAMPTZOID};
+  constexpr Oid types[] = {INT8OID, INT8OID, INTERVALOID,    INT8OID, INT8OID,
+                           INT8OID, INT8OID, TIMESTAMPTZOID, INT8OID};
   static_assert(lengthof(types) == lengthof(fields));
   put_row(fcinfo, types, fields, lengthof(fields));
 }

@@ -5,6 +5,7 @@
 // only.
 #include "admin/consumer.hpp"
 #include "consumer/definition.hpp"
+#include "retention/blocked.hpp"
 #include "retention/maintain.hpp"
 #include "server/datum.hpp"
 #include "server/fault.hpp"
@@ -63,6 +64,7 @@ void add_first_partitions(Oid schema, std::string_view name, const StreamSetting
 // What the rows of another table say must not be taken for this one's.
 void forget_table(Oid schema, std::string_view name, Oid table) {
   forget_stream_settings(schema, name);
+  forget_blocked(schema, name);
   forget_partitions(schema, table);
 }
 

@@ -10,6 +10,7 @@
 #include "server/indexes.hpp"
 #include "server/rows.hpp"
 #include "server/test_point.hpp"
+#include "server/time.hpp"
 
 namespace kanthorq {
 
@@ -128,6 +129,43 @@ void deliver_expired(RunningPull& pull) {
       CHECK_FOR_INTERRUPTS();
     }
   }
+}
+
+// It is a pull whose batch is closed from the start.
+std::size_t collect_expired(const Consumer& consumer, const OpenStream& stream, Snapshot snapshot,
+                            std::size_t most) {
+  constexpr std::size_t most_leases = 1000;
+  const Batch nothing{};
+  RunningPull pull = {
+      .consumer = consumer,
+      .stream = stream,
+      .batch = nothing,
+      .rows = ResultRows(),
+      .memory = RowMemory(),
+      .now = now_ms(),
+      .place = {},
+      .ceiling = 0,
+      .writers = {},
+      .snapshot = snapshot,
+      .lease = no_lease,
+      .fresh = {nullptr, 0},
+      .again = {nullptr, 0},
+      .rows_read = 0,
+      .bytes = 0,
+      .bytes_with_next = 0,
+      .is_closed = true,
+      .must_be_kept = false,
+  };
+  const ExpiredLeases expired = find_expired_leases(consumer, pull.now, Min(most, most_leases));
+  std::size_t collected = 0;
+  for (std::size_t i = 0; i < expired.count && collected < most; i++) {
+    const Lease lease = lock_seen_lease(consumer, expired.leases[i].seen, IfLocked::skip_changed);
+    if (!lease.row) continue;
+    collect_lease(pull, lease);
+    collected += lease.count();
+  }
+  pull.memory.end();
+  return collected;
 }
 
 void deliver_due(RunningPull& pull) {

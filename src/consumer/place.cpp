@@ -13,8 +13,9 @@ enum PlaceColumn : AttrNumber {
   ceiling_column,
   late_column,
   last_lease_column,
+  skipped_column,  // not in a Place: a pull leaves it as it is
 };
-constexpr Oid place_types[] = {VARCHAROID, INT8OID, INT8OID, INT8ARRAYOID, INT8OID};
+constexpr Oid place_types[] = {VARCHAROID, INT8OID, INT8OID, INT8ARRAYOID, INT8OID, INT8OID};
 constexpr OwnTable place_table{"kanthorq_delivery_state", place_types, lengthof(place_types)};
 
 // The late list is stored as an array of (txid, after, upto), one after the other, which a DBA can
@@ -116,11 +117,28 @@ bool write_place(const Consumer& consumer, const Place& stored, const Place& pla
   return true;
 }
 
+int64 skipped_events(const Consumer& consumer) {
+  return with_own_table(consumer.schema, place_table, AccessShareLock, [&](Relation table) {
+    return DatumGetInt64(row_value(table, require_row(table, consumer.name), skipped_column));
+  });
+}
+
+void add_skipped_events(const Consumer& consumer, int64 count) {
+  with_own_table(consumer.schema, place_table, RowExclusiveLock, [&](Relation table) {
+    HeapTuple row = require_row(table, consumer.name);
+    const int64 before = DatumGetInt64(row_value(table, row, skipped_column));
+    RowValues values(table);
+    values.set(skipped_column, Int64GetDatum(before + count));
+    update_row(table, row, values);
+  });
+}
+
 void create_place(Oid schema, std::string_view consumer, const Place& place) {
   with_own_table(schema, place_table, RowExclusiveLock, [&](Relation table) {
     RowValues values(table);
     values.set(consumer_column, text_datum(consumer));
     set_place(values, place);
+    values.set(skipped_column, Int64GetDatum(0));
     insert_row(table, values);
   });
 }

@@ -38,6 +38,12 @@ Place read_place(const Consumer& consumer);
 // does.
 bool write_place(const Consumer& consumer, const Place& stored, const Place& place);
 
+// How many events were removed from the stream, since the consumer was created, that it had not
+// finished (retention/retention.cpp). Adding to it needs lock_consumer(), as moving the cursor
+// does.
+int64 skipped_events(const Consumer& consumer);
+void add_skipped_events(const Consumer& consumer, int64 count);
+
 // For whoever creates or drops the consumer.
 void create_place(Oid schema, std::string_view consumer, const Place& place);
 void delete_place(Oid schema, std::string_view consumer);

@@ -12,6 +12,9 @@ namespace kanthorq {
 // a row apart and forming another from the parts took a fifth of the time of a large pull.
 class ResultRows {
  public:
+  // None: for a pull that delivers nothing.
+  ResultRows() = default;
+
   // Raises 55000 if the function is declared with columns of other types.
   explicit ResultRows(ReturnSetInfo* result);
 
@@ -24,9 +27,9 @@ class ResultRows {
   // Room for a row of so many bytes.
   MinimalTuple room_for(Size bytes);
 
-  Tuplestorestate* store_;
-  TupleTableSlot* slot_;
-  MemoryContext memory_;  // of row_, which is used again for each row
+  Tuplestorestate* store_ = nullptr;
+  TupleTableSlot* slot_ = nullptr;
+  MemoryContext memory_ = nullptr;  // of row_, which is used again for each row
   MinimalTuple row_ = nullptr;
   Size room_ = 0;
 };

@@ -1,9 +1,11 @@
 // The run: which streams, which steps, and what becomes of what a step returns or raises.
 #include "retention/maintain.hpp"
 
+#include "retention/expiry.hpp"
 #include "retention/maintenance_row.hpp"
 #include "retention/partition_steps.hpp"
 #include "retention/settings.hpp"
+#include "retention/tidying.hpp"
 #include "server/as_owner.hpp"
 #include "server/attempt.hpp"
 #include "server/datum.hpp"
@@ -24,7 +26,8 @@ namespace {
 constexpr MaintenanceStep steps[] = {
     {"guards", mend_guards},           {"partitions", make_partitions_ahead},
     {"default", empty_default},        {"closing", close_partitions},
-    {"drop", drop_retired_partitions},
+    {"leases", collect_leases},        {"retention", expire_events},
+    {"drop", drop_retired_partitions}, {"history", remove_history},
 };
 
 void set_for_transaction(const char* setting, const char* value) {

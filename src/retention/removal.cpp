@@ -20,6 +20,7 @@
 #include "consumer/open_consumer.hpp"
 #include "consumer/task_table.hpp"
 #include "core/name.hpp"
+#include "retention/finished.hpp"
 #include "retention/unfinished.hpp"
 #include "server/array.hpp"
 #include "server/datum.hpp"
@@ -135,29 +136,11 @@ uint64 remove_from_partitions(Relation table, const Elements& ids) {
   return removed;
 }
 
-// Opens a consumer of the stream `name` whose name was read from the registry. Returns false if it
-// was dropped since then, or is another stream's by now.
-bool open_listed(Oid schema, std::string_view name, std::string_view consumer_name,
-                 Consumer& consumer) {
-  if (!try_open_consumer(schema, consumer_name, RowExclusiveLock, consumer)) {
-    if (!find_consumer(schema, consumer_name)) return false;
-    // Only its table is gone. That raises an error, unless it was created again just now.
-    consumer = open_consumer(schema, consumer_name, RowExclusiveLock, ACL_NO_RIGHTS);
-  }
-  if (consumer.stream != name) {
-    relation_close(consumer.table, RowExclusiveLock);
-    return false;
-  }
-  lock_relation(RelationGetRelid(consumer.table), RowExclusiveLock);
-  return true;
-}
-
 // Raises 55000 if the consumer has not finished all of these events.
 //
 // The lock on a consumer's table allows pulls, and keeps a seek from making events of its past
 // unfinished again. It may have to wait, for a drop of the consumer, say.
 void require_finished_by(const Consumer& consumer, Removal& removal) {
-  require_task_table(consumer.table);
   require_consumable(removal.stream);
   if (!has_unfinished(consumer, removal)) return;
   ereport(
@@ -171,12 +154,8 @@ void require_finished_by(const Consumer& consumer, Removal& removal) {
 }
 
 void require_finished(Oid schema, std::string_view name, Removal removal) {
-  for_consumers_of(schema, name, [&](std::string_view consumer_name) {
-    Consumer consumer;
-    if (!open_listed(schema, name, consumer_name, consumer)) return;
-    require_finished_by(consumer, removal);
-    relation_close(consumer.table, NoLock);
-  });
+  for_open_consumers(schema, name,
+                     [&](const Consumer& consumer) { require_finished_by(consumer, removal); });
 }
 
 const char* append_only_hint(TriggerEvent event) {

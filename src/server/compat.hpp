@@ -178,6 +178,14 @@ inline bool holds_lock(const LOCKTAG& tag, LOCKMODE mode) {
 #endif
 }
 
+// 19: a background worker can be ended for a DROP DATABASE, as autovacuum's are.
+#if PG_VERSION_NUM >= 190000
+inline constexpr int worker_flags =
+    BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION | BGWORKER_INTERRUPTIBLE;
+#else
+inline constexpr int worker_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+#endif
+
 // 17: transactions have a timeout. Before, no timeout is theirs.
 inline constexpr int no_timeout = -1;
 #if PG_VERSION_NUM >= 170000

@@ -53,6 +53,9 @@ class Waiting {
   // others wait for, and the server can only see the deadlock if it waits, too.
   bool may_wait_for_turn();
 
+  // Sleeps without listening. An early return does no harm.
+  static void nap(int64 ms);
+
   // Call at the end. After an error the end of the transaction does it. `has_found`: the look has
   // found something to take, and whoever takes it wakes the next one (wake.hpp).
   void end(bool has_found);
@@ -64,9 +67,6 @@ class Waiting {
   // A pause after a wake-up that brought nothing. Pauses grow, so that a worker whose filter skips
   // all of a busy stream does not run for each of its commits.
   void pause(int64 ms) const;
-
-  // Sleeps without listening. An early return does no harm.
-  static void nap(int64 ms);
 
   static constexpr int64 longest_pause_ms = 32;
 

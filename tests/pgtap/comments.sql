@@ -38,9 +38,9 @@ SELECT set_eq(
     ARRAY['table kanthorq_stream_registry', 'table kanthorq_consumer_registry',
           'table kanthorq_delivery_state', 'table kanthorq_delivery_lease',
           'table kanthorq_registered_table', 'table kanthorq_setting_of_stream',
-          'table kanthorq_partition', 'table kanthorq_maintenance', 'view kanthorq_streams',
-          'view kanthorq_consumers'],
-    'the eight tables and the two views are among them');
+          'table kanthorq_partition', 'table kanthorq_maintenance', 'table kanthorq_retention_block',
+          'view kanthorq_streams', 'view kanthorq_consumers'],
+    'the nine tables and the two views are among them');
 SELECT is_empty(
     $$SELECT what FROM member WHERE classid = 'pg_class'::regclass AND what LIKE 'table %'
       AND comment !~ 'written by \S.* only$'$$,

@@ -157,6 +157,12 @@ INSERT INTO expected VALUES
     ('kanthorq_wait',
      'IN consumer text, IN timeout interval DEFAULT ''00:00:30''::interval',
      NULL, 'v', false, 'u', 0, 'kanthorq_wait'),
+    ('kanthorq_trim',
+     'IN name text, IN before_id text, IN confirm text, IN force boolean DEFAULT false, '
+     'IN batch_size integer DEFAULT 10000',
+     NULL, 'v', false, 'u', 0, 'kanthorq_trim'),
+    ('kanthorq_stream_retention', 'name text, keep interval, on_lag text DEFAULT ''block''::text',
+     'void', 'v', false, 'u', 0, 'kanthorq_stream_retention'),
     ('kanthorq_maintain', '',
      NULL, 'v', false, 'u', 0, 'kanthorq_maintain'),
     ('kanthorq_partition_close', 'stream text, partition regclass',
@@ -169,7 +175,7 @@ INSERT INTO expected VALUES
      'newest_id text, open_publishers integer)', 'v', true, 'u', 1, 'kanthorq_stream_status'),
     ('kanthorq_consumer_status', 'name text',
      'TABLE(cursor bigint, lag bigint, lag_time interval, running bigint, retryable bigint, '
-     'discarded bigint, cancelled bigint, oldest_lease timestamp with time zone)',
+     'discarded bigint, cancelled bigint, oldest_lease timestamp with time zone, skipped bigint)',
      'v', true, 'u', 1, 'kanthorq_consumer_status'),
     ('kanthorq_txid', 'stream text',
      'xid8', 's', true, 'u', 0, 'kanthorq_txid'),
@@ -238,7 +244,7 @@ SELECT set_eq(
     'what only reads tables may run in a parallel worker, and it is these');
 SELECT set_eq(
     $$SELECT proname::text FROM member WHERE prokind <> 'f'$$,
-    ARRAY['kanthorq_wait', 'kanthorq_maintain'],
+    ARRAY['kanthorq_wait', 'kanthorq_maintain', 'kanthorq_trim'],
     'procedures, because a function can''t wait without a snapshot, nor commit; no aggregate, no window');
 SELECT is_empty(
     $$SELECT proname FROM member WHERE prokind = 'f' AND provolatile <> 'v' AND proname IN (

@@ -8,7 +8,7 @@ INSERT INTO committed
 SELECT kanthorq_publish('deliveries', 'parcel.sent', '') FROM generate_series(1, 9);
 
 BEGIN;
-SELECT plan(247);
+SELECT plan(255);
 
 -- A column in one line, as one would write it.
 CREATE FUNCTION pg_temp.column_line(relation regclass, attribute name) RETURNS text
@@ -164,7 +164,7 @@ FROM unnest(ARRAY[
     'updated_at bigint NOT NULL']) x;
 SELECT is(
     pg_temp.column_names('kanthorq_delivery_state'),
-    'consumer, cursor, ceiling, late, last_lease', 'the columns of the state, in order');
+    'consumer, cursor, ceiling, late, last_lease, skipped', 'the columns of the state, in order');
 SELECT is(
     pg_temp.column_line('kanthorq_delivery_state', split_part(x, ' ', 1)::name), x, 'state: ' || x)
 FROM unnest(ARRAY[
@@ -172,7 +172,8 @@ FROM unnest(ARRAY[
     'cursor bigint NOT NULL',
     'ceiling bigint NOT NULL',
     'late bigint[] NOT NULL',
-    'last_lease bigint NOT NULL']) x;
+    'last_lease bigint NOT NULL',
+    'skipped bigint NOT NULL']) x;
 SELECT is(
     pg_temp.column_names('kanthorq_delivery_lease'),
     'consumer, slot, lease, deadline, fresh, again', 'the columns of the leases, in order');
@@ -203,6 +204,17 @@ SELECT set_eq(
 SELECT ok(
     NOT 'kanthorq_maintenance'::regclass::oid = ANY (extconfig), 'maintenance: no dump has it')
 FROM pg_extension WHERE extname = 'kanthorq';
+
+-- Who keeps events for too long.
+SELECT is(
+    pg_temp.column_line('kanthorq_retention_block', split_part(x, ' ', 1)::name), x, 'retention block: ' || x)
+FROM unnest(ARRAY[
+    'stream character varying(128) COLLATE "C" NOT NULL',
+    'consumer character varying(128) COLLATE "C" NOT NULL',
+    'since bigint NOT NULL',
+    'seen bigint NOT NULL',
+    'partitions bigint NOT NULL',
+    'events bigint NOT NULL']) x;
 
 CREATE TEMPORARY TABLE own_table AS
 SELECT * FROM (VALUES
@@ -258,6 +270,7 @@ FROM (VALUES
     ('kanthorq_setting_of_stream', ARRAY['- SELECT'], 'everybody reads it, nobody else writes it'),
     ('kanthorq_partition', ARRAY['- SELECT'], 'everybody reads it, nobody else writes it'),
     ('kanthorq_maintenance', ARRAY['- SELECT'], 'everybody reads it, nobody else writes it'),
+    ('kanthorq_retention_block', ARRAY['- SELECT'], 'everybody reads it, nobody else writes it'),
     ('kanthorq_registered_table', NULL, 'nobody but its owner reads or writes it'),
     ('kanthorq_delivery_state', NULL, 'nobody but its owner reads or writes it'),
     ('kanthorq_delivery_lease', NULL, 'nobody but its owner reads or writes it'),
@@ -271,14 +284,16 @@ SELECT is(
      FROM pg_attribute WHERE attrelid = 'kanthorq_streams'::regclass AND attnum > 0),
     ARRAY['name character varying(128)', 'table regclass', 'created_at bigint', 'events bigint',
           'bytes bigint', 'last_position bigint', 'newest_id text',
-          'newest_time timestamp with time zone', 'open_publishers integer'],
+          'newest_time timestamp with time zone', 'open_publishers integer', 'keep interval', 'on_lag text',
+          'partition_interval interval'],
     'the columns of the view kanthorq_streams, in order');
 SELECT is(
     (SELECT array_agg(format('%s %s', attname, format_type(atttypid, atttypmod)) ORDER BY attnum)
      FROM pg_attribute WHERE attrelid = 'kanthorq_consumers'::regclass AND attnum > 0),
     ARRAY['name character varying(128)', 'stream character varying(128)', 'cursor bigint',
           'lag bigint', 'lag_time interval', 'running bigint', 'retryable bigint',
-          'discarded bigint', 'cancelled bigint', 'oldest_lease timestamp with time zone'],
+          'discarded bigint', 'cancelled bigint', 'oldest_lease timestamp with time zone', 'skipped bigint',
+          'blocking_since timestamp with time zone', 'blocking_events bigint'],
     'the columns of the view kanthorq_consumers, in order');
 
 -- The type that readers return
@@ -296,9 +311,10 @@ SELECT set_eq(
         AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'kanthorq')$$,
     ARRAY['kanthorq_stream_registry', 'kanthorq_consumer_registry', 'kanthorq_delivery_state',
           'kanthorq_delivery_lease', 'kanthorq_registered_table', 'kanthorq_setting_of_stream',
-          'kanthorq_partition', 'kanthorq_maintenance', 'kanthorq_streams', 'kanthorq_consumers'],
-    'the extension has two registries, their tables, settings, partitions, maintenance, two tables of '
-    'deliveries and two views');
+          'kanthorq_partition', 'kanthorq_maintenance', 'kanthorq_retention_block', 'kanthorq_streams',
+          'kanthorq_consumers'],
+    'the extension has two registries, their tables, settings, partitions, maintenance, who blocks retention, '
+    'two tables of deliveries and two views');
 SELECT is(
     (SELECT format('%s %s', extnamespace::regnamespace, extrelocatable)
      FROM pg_extension WHERE extname = 'kanthorq'),

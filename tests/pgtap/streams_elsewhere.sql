@@ -256,7 +256,7 @@ SELECT is(
      WHERE relkind = 'r' AND extname = 'kanthorq'),
     ARRAY['kanthorq_consumer_registry', 'kanthorq_delivery_lease', 'kanthorq_delivery_state',
           'kanthorq_maintenance', 'kanthorq_partition', 'kanthorq_registered_table',
-          'kanthorq_setting_of_stream',
+          'kanthorq_retention_block', 'kanthorq_setting_of_stream',
           'kanthorq_stream_places', 'kanthorq_stream_registry'],
     'schema of another name: the stream stands beside the registries');
 SELECT is(
