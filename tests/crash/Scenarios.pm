@@ -1,7 +1,7 @@
 # What is done at every point of src/, whatever then happens there: the process is killed (001_points.pl) or an error
 # is raised (006_errors.pl). A new point needs a scenario, and both tests have it. Points in the steps of maintenance,
 # which goes on after an error and commits in between, have names with "maintain_" or "retention_" and tests of their own
-# (007_maintain.pl).
+# (007_maintain.pl, 009_retention.pl).
 #
 # The scenarios go on from one another: each is run to its end before the next one begins.
 package Scenarios;
