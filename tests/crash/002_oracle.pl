@@ -57,6 +57,7 @@ my @ways = (
     [ 'kill -9 of a publisher', sub { kill_backend('kanthorq_publish|^INSERT|^COPY|^COMMIT|PREPARE') } ],
     [ 'kill -9 of a worker', sub { kill_backend('kanthorq_(pull|ack|nack|extend|cancel|resume)') } ],
     [ 'kill -9 of who creates and drops', sub { kill_backend('kanthorq_(stream|consumer)_(create|drop)') } ],
+    [ 'kill -9 of who maintains', sub { kill_backend('kanthorq_(maintain|partition_close)') } ],
     [ 'kill -9 of the postmaster', \&kill_postmaster ],
     [
         'pg_terminate_backend of every other client',

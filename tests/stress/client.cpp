@@ -13,13 +13,26 @@ Micros now() {
 
 void pause_for(Micros time) { std::this_thread::sleep_for(std::chrono::microseconds(time)); }
 
-std::string Chance::ulid() {
+std::string Chance::ulid(Micros at) {
   static constexpr char digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
   std::string ulid(26, '0');
-  std::uint64_t time = static_cast<std::uint64_t>(to_ms(now()));
+  std::uint64_t time = static_cast<std::uint64_t>(to_ms(at));
   for (int i = 9; i >= 0; i--, time >>= 5) ulid[i] = digits[time & 31];
   for (int i = 10; i < 26; i++) ulid[i] = digits[engine_() >> 59];
   return ulid;
+}
+
+std::string Chance::uuidv7() {
+  std::string uuid = "00000000-0000-7000-8000-000000000000";
+  const std::uint64_t time = static_cast<std::uint64_t>(to_ms(now()));
+  constexpr std::size_t version = 14, variant = 19;
+  int digits_of_time = 12;
+  for (std::size_t i = 0; i < uuid.size(); i++) {
+    if (uuid[i] == '-' || i == version || i == variant) continue;
+    const bool in_time = digits_of_time-- > 0;
+    uuid[i] = "0123456789abcdef"[in_time ? time >> (4 * digits_of_time) & 15 : engine_() >> 60];
+  }
+  return uuid;
 }
 
 std::string Result::bytes(int row, int column) const {

@@ -31,7 +31,8 @@ class Chance {
   const auto& one_of(const Values& values) {
     return values[between(0, static_cast<int>(std::size(values)) - 1)];
   }
-  std::string ulid();
+  std::string ulid(Micros at = now());
+  std::string uuidv7();
 
  private:
   std::mt19937_64 engine_;

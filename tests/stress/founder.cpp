@@ -57,7 +57,8 @@ class Founder {
   }
 
   void create() {
-    client_.run("SELECT kanthorq_stream_create($1)", {name()});
+    client_.run("SELECT kanthorq_stream_create($1, partition_interval => $2)",
+                {name(), chance_.percent(50) ? Parameter("1 day") : Parameter()});
     now_is(Founded::present);
     for (int i = chance_.between(0, 2); i > 0; i--) create_consumer(i);
   }
@@ -92,10 +93,20 @@ class Founder {
 };
 
 constexpr const char* leftovers =
-    "SELECT 'table ' || relname FROM pg_class"
-    " WHERE relkind = 'r' AND relname ~ '^kanthorq_(stream|consumer)_' AND relname !~ '_registry$'"
-    " AND oid NOT IN (SELECT kanthorq_stream_table(name) FROM kanthorq_stream_registry"
+    "SELECT 'table ' || relname FROM pg_class LEFT JOIN pg_inherits ON inhrelid = oid"
+    " WHERE relkind IN ('r', 'p') AND relname ~ '^kanthorq_(stream|consumer)_'"
+    " AND relname !~ '_registry$' AND coalesce(inhparent, oid) NOT IN"
+    " (SELECT kanthorq_stream_table(name) FROM kanthorq_stream_registry"
     " UNION ALL SELECT kanthorq_consumer_table(name) FROM kanthorq_consumer_registry)"
+    " UNION ALL SELECT 'partition ' || coalesce(partition, inhrelid::regclass)"
+    " FROM kanthorq_partition FULL JOIN"
+    " (pg_inherits JOIN kanthorq_stream_registry ON inhparent = kanthorq_stream_table(name))"
+    " ON partition = inhrelid AND stream = inhparent"
+    " WHERE partition IS NULL OR inhrelid IS NULL"
+    " UNION ALL SELECT 'setting of ' || name FROM kanthorq_setting_of_stream"
+    " WHERE name NOT IN (SELECT name FROM kanthorq_stream_registry)"
+    " UNION ALL SELECT 'maintenance of ' || stream_name FROM kanthorq_maintenance"
+    " WHERE stream_name NOT IN (SELECT name FROM kanthorq_stream_registry)"
     " UNION ALL SELECT 'lease of ' || consumer FROM kanthorq_delivery_lease"
     " WHERE consumer NOT IN (SELECT name FROM kanthorq_consumer_registry)"
     " UNION ALL SELECT 'consumer of ' || name FROM kanthorq_consumer_registry"

@@ -15,10 +15,12 @@
 // Publishers publish one by one, in batches, by INSERT, by COPY, by cursors and in PL/pgSQL loops,
 // to two streams, in transactions of each isolation level, with pauses, savepoints, statements and
 // FETCHes that fail, rollbacks, and PREPARE TRANSACTION, which any session may commit or roll back
-// later. Workers of four consumers (all events, some subjects, in strict order, the other stream)
-// pull, acknowledge all or some, refuse, extend, come late, let leases run out, cancel and resume,
-// alone or in transactions that they may roll back. When the time is over everything is resolved
-// and drained, and the oracle looks:
+// later. One of the streams is partitioned, with an even seed the one with more consumers; a
+// maintainer makes and closes partitions, and late events open these again. Workers of four
+// consumers (all events, some subjects, in strict order, the other stream) pull, acknowledge all or
+// some, refuse, extend, come late, let leases run out, cancel and resume, alone or in transactions
+// that they may roll back. When the time is over everything is resolved and drained, and the oracle
+// looks:
 //   - world.hpp    what the clients write down
 //   - story.hpp    each event's story with each consumer: is there an order of what was done to it
 //                  in which every step was allowed
@@ -26,6 +28,7 @@
 //   - forgotten.cpp  pulls that a crash may have forgotten
 //   - oracle.cpp   lost, phantom and altered events; the tables and views in the end
 //   - founder.cpp  streams and consumers that were created and dropped meanwhile
+//   - maintainer.cpp  what became of the partitions
 // Prints TAP, a test for each check, and exits with 1 if one of them fails.
 #include <algorithm>
 #include <cstdio>
@@ -87,8 +90,9 @@ void wait_for_line(World& world) {
 
 void run_clients(World& world, int seconds) {
   world.until = now() + (seconds > 0 ? seconds : 1'000'000) * Micros{1'000'000};
-  std::vector<std::thread> threads;
+  std::deque<std::thread> threads;
   threads.emplace_back([&world] { run_guarded(world, [&] { found(world); }); });
+  threads.emplace_back([&world] { run_guarded(world, [&] { maintain(world); }); });
   for (int i = 0; i < static_cast<int>(world.publishers.size()); i++)
     threads.emplace_back([&world, i] { run_guarded(world, [&] { publish(world, i); }); });
   for (int i = 0; i < static_cast<int>(world.workers.size()); i++)
@@ -144,14 +148,20 @@ void summarize(const World& world, const Register& events, int seconds, Report& 
       "# %zu acks, refusals and extensions settled, %zu came too late, %zu were rolled back;\n"
       "# %zu events cancelled, %zu resumed; %d deadlocks, %d serialization failures;\n"
       "# %d connections lost, %d with the outcome of what a worker did; %zu pulls that a crash may"
-      " have forgotten\n",
+      " have forgotten;\n"
+      "# partitions of %s were closed %d times, reopened %d times; %d statements failed because"
+      " their partition was made meanwhile\n",
       seconds, transactions, world.tally.prepared, world.tally.failed_fetches, events.events.size(),
       committed, pulls + empty, empty, deliveries, again, in_vain, settled, refused, undone,
       cancelled, resumed, world.tally.deadlocks, world.tally.serialization_failures,
-      world.tally.lost, world.lost.load() - static_cast<int>(forgotten), forgotten);
+      world.tally.lost, world.lost.load() - static_cast<int>(forgotten), forgotten,
+      world.stream_names[world.partitioned].c_str(), world.tally.closed, world.tally.reopened,
+      world.tally.moved);
   report.check(busy);
   const std::size_t least = std::min({committed, deliveries, again, settled, cancelled, resumed,
                                       static_cast<std::size_t>(world.tally.prepared),
+                                      static_cast<std::size_t>(world.tally.closed),
+                                      static_cast<std::size_t>(world.tally.reopened),
                                       static_cast<std::size_t>(world.tally.failed_fetches)});
   if (least == 0) report.fail(busy, "something was never done, see above");
 }

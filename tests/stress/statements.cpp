@@ -22,6 +22,13 @@ void Statements::take_back(std::size_t first, std::size_t end) {
 
 Stream Statements::any_stream() { return chance_.percent(12) ? noise_stream : main_stream; }
 
+// Of now, of some hours ago, or of another form. The partitions of those hours are closed by now.
+std::string Statements::any_id() {
+  constexpr Micros hour = 3'600'000'000;
+  if (chance_.percent(20)) return chance_.ulid(now() - chance_.between(3, 8) * hour);
+  return chance_.percent(3) ? chance_.uuidv7() : chance_.ulid();
+}
+
 // An event for the log; the reference is good until the next one.
 Event& Statements::new_event(Stream stream, bool with_id) {
   const int number = static_cast<int>(log_.events.size());
@@ -32,7 +39,7 @@ Event& Statements::new_event(Stream stream, bool with_id) {
                          .transaction = of,
                          .kept = true,
                          .sent = now(),
-                         .id = with_id ? chance_.ulid() : "",
+                         .id = with_id ? any_id() : "",
                          .subject = chance_.between(0, static_cast<int>(std::size(subjects)) - 1),
                          .body = body_of(number_, of, number, rest),
                          .metadata = R"({"n": )" + std::to_string(number) +

@@ -43,6 +43,7 @@ class Statements {
   };
 
   Stream any_stream();
+  std::string any_id();
   Event& new_event(Stream stream, bool with_id);
   Batch new_batch(Stream stream, int size, bool with_ids);
   Calls new_calls(int rows, int failing);

@@ -9,6 +9,10 @@ void Tally::surprise(const std::string& what) {
   if (surprises.size() < 20) surprises.insert(what);
 }
 
+static bool is_moved(const SqlError& error) {
+  return std::string_view(error.what()).find("partition constraint") != std::string_view::npos;
+}
+
 bool Tally::forgive(const SqlError& error, bool may_deadlock) {
   const std::lock_guard lock(mutex);
   if (error.is_lost()) {
@@ -18,6 +22,8 @@ bool Tally::forgive(const SqlError& error, bool may_deadlock) {
     deadlocks++;
   else if (error.state == "40001")
     serialization_failures++;
+  else if (error.state == "23514" && is_moved(error))
+    moved++;
   else
     return false;
   return true;
@@ -28,6 +34,7 @@ World::World(std::string connection, std::uint64_t number, int publisher_count)
       seed(number),
       until(0),
       stream_names{"stressMain", "stressNoise"},
+      partitioned(seed % 2 == 0 ? main_stream : noise_stream),
       inserters{"kanthorq_stress_insert_main", "kanthorq_stress_insert_noise"},
       effects("kanthorq_stress_effects"),
       publishers(publisher_count) {
@@ -79,8 +86,9 @@ void set_up(World& world) {
   client.run("CREATE EXTENSION IF NOT EXISTS kanthorq");
   clear_away(world, client);
   for (int i = 0; i < stream_count; i++) {
-    client.run("SELECT kanthorq_stream_create($1, subject_index => $2)",
-               {world.stream_names[i], i == main_stream ? "true" : "false"});
+    client.run("SELECT kanthorq_stream_create($1, subject_index => $2, partition_interval => $3)",
+               {world.stream_names[i], i == main_stream ? "true" : "false",
+                i == world.partitioned ? Parameter("1 hour") : Parameter()});
     world.tables[i] =
         client.run("SELECT kanthorq_stream_table($1)", {world.stream_names[i]}).text(0, 0);
     // A function in SQL would lock the table when the query is planned: for the transaction.

@@ -141,10 +141,12 @@ struct Tally {
   std::set<std::string> surprises;
   std::vector<Micros> losses;  // when a client saw that its connection was lost
   int deadlocks = 0, serialization_failures = 0, prepared = 0, lost = 0, failed_fetches = 0;
+  int closed = 0, reopened = 0, moved = 0;
 
   void surprise(const std::string& what);
   // An error that there may be: a serialization failure, a lost connection, and among workers a
-  // deadlock. False if it is none of them.
+  // deadlock. An INSERT or COPY may have waited while the partition of its events was made, and
+  // then fails. False if it is none of them.
   bool forgive(const SqlError& error, bool may_deadlock = false);
 };
 
@@ -155,6 +157,7 @@ struct World {
 
   std::array<std::string, stream_count> stream_names;
   std::array<std::string, stream_count> tables;
+  Stream partitioned;  // the one of the two that is
   std::array<std::string, consumer_count> consumer_names;
   std::array<std::string, stream_count> inserters;  // functions that INSERT, see set_up()
   std::string effects;
@@ -187,6 +190,8 @@ void resolve_prepared(World& world, Client& client, Chance& chance, bool all);
 void work(World& world, WorkerLog& log, int worker);
 // Creates and drops streams and consumers of its own.
 void found(World& world);
+// Makes and closes partitions.
+void maintain(World& world);
 // Gives numbers to the pulls that a crash may have forgotten, as if their answers had been lost.
 void find_forgotten(World& world);
 // Consumes what is left. False if a consumer does not come to an end.
