@@ -161,8 +161,9 @@ class Defining:
             self.gone += [event.id for event in chosen]
             self.world.remove(session.transaction, stream, chosen)
 
-    @rule(stream=STREAMS, seldom=SELDOM, lasts=st.sampled_from([True, True, False]), has_trigger=st.booleans())
-    def start_over(self, stream, seldom, lasts, has_trigger):
+    @rule(stream=STREAMS, seldom=SELDOM, lasts=st.sampled_from([True, True, False]), has_trigger=st.booleans(),
+          is_partitioned=st.booleans())
+    def start_over(self, stream, seldom, lasts, has_trigger, is_partitioned):
         """Drops a stream with its consumers, and creates it again; once in a while in a transaction that
         does not last."""
         if seldom > 0:
@@ -178,6 +179,6 @@ class Defining:
         expect_same("dropping a stream that is gone", False, rows[0][0])
         if lasts:
             world.consumers = {n: c for n, c in world.consumers.items() if c.stream != stream}
-            world.streams[stream] = Stream(stream, has_trigger)
+            world.streams[stream] = Stream(stream, has_trigger, is_partitioned)
             self.create_stream(session, world.streams[stream])
         session.run("COMMIT" if lasts else "ROLLBACK")

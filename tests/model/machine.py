@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant
 
 from consuming import ALL_LEFT, Consuming
 from defining import Defining
+from maintaining import Maintaining
 from publishing import COLUMNS, Publishing
 from reading import Reading
 from session import Session, expect_same
@@ -46,7 +47,7 @@ class Server:
             worker.run("SELECT kanthorq_stream_drop(%s, %s)", (name, name))
 
 
-class Machine(Publishing, Reading, Transactions, Consuming, Defining, RuleBasedStateMachine):
+class Machine(Publishing, Reading, Transactions, Consuming, Defining, Maintaining, RuleBasedStateMachine):
     server = None  # set before the first run
     record = None  # a Record, in which each run leaves what became of it
 
@@ -64,12 +65,14 @@ class Machine(Publishing, Reading, Transactions, Consuming, Defining, RuleBasedS
         self.step = self.new_ids = 0
         self.server.clear()
         for name in ("orders", "Users_2"):
-            stream = self.world.streams[name] = Stream(name, name == "Users_2")
+            stream = self.world.streams[name] = Stream(name, name == "Users_2", name == "orders")
             self.create_stream(self.workers[0], stream)
 
     def create_stream(self, session, stream):
         stream.table = '"kanthorq_stream_' + stream.name + '"'
-        session.run("SELECT kanthorq_stream_create(%s)", (stream.name,))
+        session.run(
+            "SELECT kanthorq_stream_create(%s, partition_interval => %s)",
+            (stream.name, "1 hour" if stream.is_partitioned else None))
         if stream.has_trigger:
             session.run(f"CREATE TRIGGER own BEFORE INSERT ON {stream.table} FOR EACH ROW EXECUTE FUNCTION pass_on()")
 

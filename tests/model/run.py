@@ -8,7 +8,7 @@ nothing. Everything is decided by the seed, which is printed. If an answer diffe
 with fewer steps, and the fewest that show it are printed. Exit status 0: all answers were as predicted.
 
     world.py, consumers.py, pulling.py   the model
-    publishing.py, reading.py, transactions.py, consuming.py, defining.py
+    publishing.py, reading.py, transactions.py, consuming.py, defining.py, maintaining.py
                                          the rules, which are the operations; values.py has their arguments
     machine.py                           what all rules need, and what must hold after each
     rules.py, shrinking.py               how a run is done again, with fewer steps

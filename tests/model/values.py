@@ -25,7 +25,8 @@ WANTED_METADATA = st.sampled_from([{}, {}, {"a": 1}, {"n": {"k": [2]}}])
 
 
 class New(NamedTuple):
-    """A new id, around a time that goes on slowly, in one of all three forms."""
+    """A new id, around a time that goes on slowly, in one of all three forms. Some are earlier or later by up to
+    50 minutes, and so in other partitions."""
 
     form: str
     offset: int  # milliseconds
@@ -33,7 +34,7 @@ class New(NamedTuple):
     def make(self, number, step):
         """`number` makes it unlike all others."""
         chance = random.Random(number)
-        time = 1_700_000_000_000 + 50 * step + self.offset
+        time = 1_700_000_000_000 + 50 * step + self.offset * (1 if self.offset % 3 else 1000)
         if self.form == "uuid":
             value = time << 80 | 7 << 76 | chance.getrandbits(12) << 64 | 2 << 62 | chance.getrandbits(62)
             return str(uuid.UUID(int=value))

@@ -69,8 +69,9 @@ class Event:
 
 
 class Stream:
-    def __init__(self, name, has_trigger):
+    def __init__(self, name, has_trigger, is_partitioned):
         self.name = name
+        self.is_partitioned = is_partitioned  # which changes nothing here
         self.table = "kanthorq_stream_" + name
         self.has_trigger = has_trigger  # so that publishing goes through the executor
         self.events = {}  # by position, ascending
