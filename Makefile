@@ -19,6 +19,8 @@ REGRESS = create_extension \
 	$(filter-out kanthorq kanthorq--% create_extension drop_extension, \
 	  $(patsubst $(srcdir)/sql/%.sql,%,$(sort $(wildcard $(srcdir)/sql/*.sql)))) \
 	drop_extension
+# Without those that the command line names.
+override REGRESS := $(filter-out $(WITHOUT),$(REGRESS))
 
 # Interleavings of several sessions; make installcheck runs them, too.
 ISOLATION = $(patsubst $(srcdir)/tests/isolation/specs/%.spec,%,$(sort $(wildcard $(srcdir)/tests/isolation/specs/*.spec)))

@@ -150,7 +150,7 @@ suite_isolation() { installcheck isolation; }
 installcheck() {
   server_once || return
   run_tests --comments \
-    --exec "tests/installcheck PG_CONFIG=/usr/lib/postgresql/$PG_MAJOR/bin/pg_config" "$1"
+    --exec "tests/installcheck ${KANTHORQ_PARTITIONED:+--partitioned} PG_CONFIG=/usr/lib/postgresql/$PG_MAJOR/bin/pg_config" "$1"
 }
 
 suite_pgtap() {

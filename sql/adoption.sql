@@ -102,7 +102,7 @@ SELECT kanthorq_publish('adoption', 'g', '', id => '01ARZ3NDEKTSV4RRFFQ69G5FA6')
 -- The index on (subject, id) is made if it is wanted and missing, and only once.
 DELETE FROM kanthorq_stream_registry WHERE name = :'long';
 SELECT relname AS long_table FROM pg_class WHERE relname LIKE 'kanthorq\_stream\_a\_name%'
-    AND relkind = 'r' \gset
+    AND relkind IN ('r', 'p') AND NOT relispartition \gset
 SELECT count(*) FROM pg_index WHERE indrelid = :'long_table'::regclass;
 SELECT name FROM kanthorq_stream_create(:'long');
 SELECT count(*) FROM pg_index WHERE indrelid = :'long_table'::regclass;
@@ -113,7 +113,8 @@ SELECT count(*) FROM pg_index WHERE indrelid = :'long_table'::regclass;
 -- A long name's table says whose it is: under another name it is not adopted.
 SELECT name FROM kanthorq_stream_create(:'long' || '_2');
 SELECT relname AS other_table FROM pg_class
-WHERE relname LIKE 'kanthorq\_stream\_a\_name%' AND relkind = 'r' AND relname <> :'long_table' \gset
+WHERE relname LIKE 'kanthorq\_stream\_a\_name%' AND relkind IN ('r', 'p') AND NOT relispartition
+    AND relname <> :'long_table' \gset
 SELECT kanthorq_stream_drop(:'long' || '_2', confirm => :'long' || '_2');
 ALTER TABLE :long_table RENAME TO :other_table;
 SELECT kanthorq_stream_create(:'long' || '_2');
@@ -238,7 +239,14 @@ SET ROLE regress_kanthorq_creator;
 SELECT kanthorq_stream_create('adoption_new');
 \echo :LAST_ERROR_SQLSTATE
 RESET ROLE;
-ALTER TABLE kanthorq_stream_adoption_new OWNER TO regress_kanthorq_creator;
+DO $$
+DECLARE
+    owned regclass;
+BEGIN
+    FOR owned IN SELECT oid FROM pg_class WHERE relname ~ '^kanthorq_stream_adoption_new(__|$)' AND relkind IN ('r', 'p') LOOP
+        EXECUTE format('ALTER TABLE %s OWNER TO regress_kanthorq_creator', owned);
+    END LOOP;
+END $$;
 SET ROLE regress_kanthorq_creator;
 SELECT name FROM kanthorq_stream_create('adoption_new');
 -- Dropped by hand, it is created again, empty, and owned by who creates it.

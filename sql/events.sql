@@ -247,7 +247,7 @@ FROM generate_series(1, 3000) AS n;
 ANALYZE kanthorq_stream_events_ulid;
 CREATE FUNCTION pg_temp.rows_read() RETURNS bigint LANGUAGE sql AS $$
     SELECT sum(seq_tup_read + idx_tup_fetch)::bigint FROM pg_stat_xact_user_tables
-    WHERE relname IN ('kanthorq_stream_events_deep', 'kanthorq_stream_events_ulid')
+    WHERE relname ~ '^kanthorq_stream_events_(deep|ulid)(__|$)'  -- with the partitions
 $$;
 CREATE FUNCTION pg_temp.rows_read_for(call text, OUT events bigint, OUT cheap boolean)
     LANGUAGE plpgsql AS $$

@@ -179,7 +179,8 @@ SELECT name FROM kanthorq_stream_create('registry');
 SELECT name FROM kanthorq_stream_create('stream_x');
 CREATE TEMPORARY TABLE parts AS
     SELECT regexp_replace(relname, '^kanthorq_stream_(.*)__', '\1_') AS name
-    FROM pg_class WHERE relname LIKE 'kanthorq\_stream\_%\_\_%' AND relkind <> 'r';
+    FROM pg_class WHERE relname LIKE 'kanthorq\_stream\_%\_\_%' AND relkind NOT IN ('r', 'p')
+    AND relname !~ '__(default|[0-9]{8})_';  -- and not of partitions
 SELECT name FROM parts ORDER BY name COLLATE "C";
 SELECT count(kanthorq_stream_create(name)) FROM parts;
 SELECT name FROM kanthorq_stream_create('stream_y_pkey');
