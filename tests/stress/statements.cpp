@@ -54,6 +54,7 @@ Event& Statements::new_event(Stream stream, bool with_id) {
 void Statements::statement() {
   const Stream stream = any_stream();
   const int size = chance_.percent(4) ? chance_.between(10, 100) : chance_.between(1, 4);
+  if (chance_.percent(4)) return insert_into_partition();
   switch (chance_.between(0, 4)) {
     case 0:
       return publish_one(stream);
@@ -137,6 +138,19 @@ void Statements::insert(Stream stream, int size) {
       ")" + (with_positions ? " OVERRIDING SYSTEM VALUE" : "") + " VALUES " + rows +
       " RETURNING id");
   for (int i = 0; i < size; i++) log_.events[first + i].id = result.text(i, 0);
+}
+
+// By the name of the partition of the hour in which the test began. Its rows get their positions by
+// hand, as the partition of an identity column has none.
+void Statements::insert_into_partition() {
+  Event& event = new_event(world_.partitioned, false);
+  event.created_at.reset();
+  event.id = chance_.ulid();
+  client_.run("INSERT INTO " + world_.partition +
+                  " (id, subject, body, metadata, position) OVERRIDING SYSTEM VALUE"
+                  " VALUES ($1, $2, $3, $4, nextval($5::regclass))",
+              {event.id, subjects[event.subject].text, hex_bytea(event.body), event.metadata,
+               world_.positions});
 }
 
 void Statements::copy(Stream stream, int size) {

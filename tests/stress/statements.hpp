@@ -51,6 +51,7 @@ class Statements {
   void publish_many(Stream stream, int size, bool with_duplicate = false);
   void insert(Stream stream, int size);
   void copy(Stream stream, int size);
+  void insert_into_partition();
   void publish_in_loop();
   void fetch(const std::string& cursor, int rows, bool fails, std::size_t first, std::size_t end);
 };

@@ -79,6 +79,16 @@ void create_consumer(World& world, Client& client, int number) {
        std::to_string(plan.attempt_max), number == in_order ? "true" : "false"});
 }
 
+// The partition of now is the first one.
+void find_partition(World& world, Client& client) {
+  const Result found = client.run(
+      "SELECT min(partition::text), pg_get_serial_sequence($1, 'position')"
+      " FROM kanthorq_partition WHERE stream = $1::regclass AND partition::text !~ '__default'",
+      {world.tables[world.partitioned]});
+  world.partition = found.text(0, 0);
+  world.positions = found.text(0, 1);
+}
+
 }  // namespace
 
 void set_up(World& world) {
@@ -99,6 +109,7 @@ void set_up(World& world) {
                " (id, subject, body, metadata)"
                " SELECT * FROM unnest($4, $1, $2, $3); END $$");
   }
+  find_partition(world, client);
   for (int i = 0; i < consumer_count; i++) create_consumer(world, client, i);
   client.run("CREATE TABLE " + world.effects + " (consumer int NOT NULL, id text NOT NULL)");
 }

@@ -157,7 +157,8 @@ struct World {
 
   std::array<std::string, stream_count> stream_names;
   std::array<std::string, stream_count> tables;
-  Stream partitioned;  // the one of the two that is
+  Stream partitioned;                // the one of the two that is
+  std::string partition, positions;  // a partition of it, and the sequence of its positions
   std::array<std::string, consumer_count> consumer_names;
   std::array<std::string, stream_count> inserters;  // functions that INSERT, see set_up()
   std::string effects;
