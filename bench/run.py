@@ -18,6 +18,7 @@ import herd
 import over_time
 import partitions
 import publishing
+import retiring
 import report
 from server import Server
 
@@ -27,7 +28,8 @@ ROWS = {
     "wal": footprint.wal, "size": consuming.size, "idle": publishing.idle,
     "selective": consuming.selective, "wake": over_time.wake, "herd": herd.herd,
     "cliffs": cliffs.cliffs, "foreign": over_time.foreign, "held": held.held,
-    "partitions": partitions.partitions, "memory": footprint.memory, "batches": batches.batches,
+    "partitions": partitions.partitions, "retiring": retiring.retiring,
+    "memory": footprint.memory, "batches": batches.batches,
 }
 
 

@@ -525,7 +525,7 @@ INSERT INTO matrix VALUES
  ('y  n  n  n  n  n  n  n  n  n  n  n  n  n', '1',
   $$SELECT count(*) FROM kanthorq_delivery_state$$),
  ('y  n  n  n  n  n  n  n  n  n  n  n  n  n', '1',
-  $$INSERT INTO kanthorq_delivery_state VALUES ('printer', 0, 0, '{}', 0)$$),
+  $$INSERT INTO kanthorq_delivery_state VALUES ('printer', 0, 0, '{}', 0, 0)$$),
  ('y  n  n  n  n  n  n  n  n  n  n  n  n  n', '1',
   $$UPDATE kanthorq_delivery_state SET cursor = 0$$),
  ('y  n  n  n  n  n  n  n  n  n  n  n  n  n', '1',

@@ -70,14 +70,14 @@ sub answers {
 # Somebody holds the turn: one of those that wait comes to wait for it, and the others sleep on, whatever is
 # committed meanwhile. (Each second one of them may join it, so that no deadlock goes unnoticed.) Those of another
 # consumer get theirs.
-my @workers = start_waiting(20, $pull);
+my @workers = start_waiting(40, $pull);
 ask($blocker, "BEGIN; $turn");
-my $rounds = 5;
+my ($rounds, $commits) = (5, 4);
 my $most   = 0;
 my $began  = time;
 for (1 .. $rounds) {
     my ($elsewhere) = start_waiting(1, $other);
-    publish(1);
+    publish(1) for 1 .. $commits;
     like(ask($elsewhere, 'SELECT 1;'), qr/^1 of other$/m, 'a session of another consumer gets its event');
     close_session($elsewhere);
     wait_for($node, 'SELECT ' . sessions($at_lock, $pull) . ' >= 1');
@@ -101,7 +101,7 @@ end_those_at_lock($_) for qw(pg_cancel_backend pg_terminate_backend);
 ask($blocker, 'COMMIT');
 wait_for($node, 'SELECT ' . sessions($at_lock, $pull) . ' = 0');
 my $got = answers(@workers);
-is($got, "$rounds x 1 of worker", 'then as many get one event each, one after the other');
+is($got, $rounds * $commits . ' x 1 of worker', 'then as many get one event each, one after the other');
 end_sessions(@workers);
 
 # An error that the session survives takes it out of the line as well.
