@@ -103,7 +103,8 @@ bool open_partition_target(const OpenStream& stream, std::string_view name, Oid 
   target = open_target(table, batch);
   if (!known.plain || !can_fill_all_directly(target)) return false;
   // If another partition needs the executor, the trigger finds that this is noted.
-  if (known.closed) note_reopening(stream.schema, RelationGetRelid(stream.table), partition);
+  if (known.closed)
+    note_reopening(stream.schema, RelationGetRelid(stream.table), partition, IfUnlisted::list);
   return true;
 }
 

@@ -66,7 +66,8 @@ void read_list(const OpenStream& stream, Snapshot snapshot, int64 after) {
 PartitionList& listed_partitions(const OpenStream& stream, Snapshot snapshot, int64 after) {
   if (!IsMVCCSnapshot(snapshot)) {
     known.sight = {};
-    with_newest_snapshot([&](Snapshot newest) { read_list(stream, newest, after); });
+    // An empty partition may hold what such a snapshot sees, and so may a retired one.
+    with_newest_snapshot([&](Snapshot newest) { read_list(stream, newest, PG_INT64_MIN); });
     return known.list;
   }
   const Sight sight = sight_of(stream, snapshot);

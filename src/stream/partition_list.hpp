@@ -13,7 +13,7 @@ struct PartitionList {
 
 // The partitions that may hold positions after `after`, as the snapshot sees them; maybe others,
 // too. It is valid until the next call. If the snapshot sees what is not committed, the list is the
-// newest one.
+// newest one of all.
 PartitionList& listed_partitions(const OpenStream& stream, Snapshot snapshot, int64 after);
 
 }  // namespace kanthorq

@@ -159,14 +159,19 @@ void retire_partition(Oid schema, Oid stream, Oid partition) {
 
 // The notes of other transactions that are open don't count, as these may be rolled back. Those of
 // this one do, unless a savepoint has taken them back.
-void note_reopening(Oid schema, Oid stream, Oid partition) {
+void note_reopening(Oid schema, Oid stream, Oid partition, IfUnlisted if_unlisted) {
   with_rows(schema, RowExclusiveLock, [&](Relation table) {
-    bool is_noted = false;
-    for_partition_rows(table, SnapshotSelf, stream, open_last - 1, [&](HeapTuple row) {
-      is_noted = partition_of(table, row).table == partition;
-      return !is_noted;
-    });
-    if (!is_noted) insert(table, stream, {partition, open_first, open_last});
+    const auto has_row = [&](int64 after) {
+      bool found = false;
+      for_partition_rows(table, SnapshotSelf, stream, after, [&](HeapTuple row) {
+        found = partition_of(table, row).table == partition;
+        return !found;
+      });
+      return found;
+    };
+    if (has_row(open_last - 1)) return;
+    if (if_unlisted == IfUnlisted::list || has_row(PG_INT64_MIN))
+      insert(table, stream, {partition, open_first, open_last});
   });
 }
 
@@ -249,6 +254,6 @@ KANTHORQ_FUNCTION(kanthorq_partition_closed) {
     raise_closed_protocol();
   const Oid partition = RelationGetRelid(trigger->tg_relation);
   const Oid stream = stream_of_partition(partition);
-  if (OidIsValid(stream)) note_reopening(own_schema(fcinfo), stream, partition);
+  if (OidIsValid(stream)) note_reopening(own_schema(fcinfo), stream, partition, IfUnlisted::skip);
   return PointerGetDatum(trigger->tg_trigtuple);
 }

@@ -53,8 +53,10 @@ void close_partition(Oid schema, Oid stream, Oid partition, int64 first, int64 l
 // From now on nobody reads it. The caller holds that lock, and its trigger of closed partitions is
 // there: an event that comes later brings it back, with all that is in it.
 void retire_partition(Oid schema, Oid stream, Oid partition);
+// What to do about a partition that has no row: whoever can make a table can fire our trigger.
+enum class IfUnlisted { skip, list };
 // Notes that an event has come to it, unless it is open for this transaction. Waits for nobody.
-void note_reopening(Oid schema, Oid stream, Oid partition);
+void note_reopening(Oid schema, Oid stream, Oid partition, IfUnlisted if_unlisted);
 
 // What the server's catalog says. `stream` is the open parent.
 

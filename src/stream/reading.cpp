@@ -1,5 +1,6 @@
 #include "stream/reading.hpp"
 
+#include "server/known.hpp"
 #include "server/privileges.hpp"
 #include "server/scope.hpp"
 #include "stream/partitions.hpp"
@@ -7,13 +8,69 @@
 
 namespace kanthorq {
 
+namespace {
+
 // Positions must be unique, be found by index, and be handed out one by one and in order.
-bool is_consumable(const OpenStream& stream) {
+bool has_good_positions(const OpenStream& stream) {
   return OidIsValid(stream.position_index) && hands_out_in_order(stream.position_sequence);
 }
 
+struct KnownCompleteness {
+  Known known;
+  Oid unlisted;  // a partition that has no row in kanthorq_partition
+};
+
+constinit Knowledge<KnownCompleteness> known_completeness;
+
+Oid find_unlisted(Relation table, const Partitions& listed) {
+  PartitionDesc partitions = RelationGetPartitionDesc(table, true);
+  for (int i = 0; i < partitions->nparts; i++) {
+    const auto is_it = [&](const Partition& one) { return one.table == partitions->oids[i]; };
+    if (std::none_of(listed.items, listed.items + listed.count, is_it)) return partitions->oids[i];
+  }
+  return InvalidOid;
+}
+
+// A partition that nobody has listed: it was attached by hand, or the rows of kanthorq_partition
+// were not restored. A pull would move over its events. Nothing tells the session when it is
+// listed, so only the good answer is kept.
+Oid unlisted_partition(const OpenStream& stream) {
+  if (!stream.is_partitioned) return InvalidOid;
+  const auto find_out = [&](KnownCompleteness& found) {
+    found.unlisted = with_newest_snapshot([&](Snapshot newest) {
+      return find_unlisted(stream.table,
+                           partition_states(stream.schema, RelationGetRelid(stream.table), newest));
+    });
+    return !OidIsValid(found.unlisted);
+  };
+  return known_completeness
+      .about(
+          stream.table, [](const KnownCompleteness&) { return true; }, find_out)
+      .unlisted;
+}
+
+[[noreturn]] void raise_unlisted(const OpenStream& stream, Oid partition) {
+  ereport(ERROR,
+          (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+           errmsg("cannot consume \"%s\": its partition \"%s\" is not listed",
+                  RelationGetRelationName(stream.table), get_rel_name(partition)),
+           errdetail("It was attached by hand, or kanthorq_partition was not restored. Its events "
+                     "would be skipped."),
+           errhint("CALL kanthorq_maintain() lists it.")));
+}
+
+}  // namespace
+
+bool is_consumable(const OpenStream& stream) {
+  return has_good_positions(stream) && !OidIsValid(unlisted_partition(stream));
+}
+
 void require_consumable(const OpenStream& stream) {
-  if (is_consumable(stream)) return;
+  if (has_good_positions(stream)) {
+    const Oid unlisted = unlisted_partition(stream);
+    if (OidIsValid(unlisted)) raise_unlisted(stream, unlisted);
+    return;
+  }
   ereport(
       ERROR,
       (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -25,8 +82,9 @@ void require_consumable(const OpenStream& stream) {
 }
 
 PartitionTables newest_partitions(const OpenStream& stream) {
-  const Partitions list =
-      with_newest_snapshot([&](Snapshot newest) { return all_partitions(stream, newest); });
+  const Partitions list = with_newest_snapshot([&](Snapshot newest) {
+    return partition_states(stream.schema, RelationGetRelid(stream.table), newest);
+  });
   const PartitionTables result{palloc_array_of<Oid>(list.count + 1), list.count};
   for (int i = 0; i < list.count; i++) result.tables[i] = list.items[i].table;
   std::sort(result.tables, result.tables + result.count);

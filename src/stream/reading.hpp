@@ -17,7 +17,8 @@ namespace kanthorq {
 // current user. Rows are read directly, and that must not bypass it.
 void require_readable(const OpenStream& stream);
 
-// Can delivery be exact? Not if the column position was altered.
+// Can delivery be exact? Not if the column position was altered, or while a partition is not listed
+// in kanthorq_partition.
 bool is_consumable(const OpenStream& stream);
 
 // Raises 55000 if it can't.

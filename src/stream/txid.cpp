@@ -99,7 +99,8 @@ KANTHORQ_FUNCTION(kanthorq_stream_writer) {
     raise_trigger_protocol("kanthorq_stream_writer", "triggers BEFORE INSERT FOR EACH STATEMENT");
   const Oid table = RelationGetRelid(trigger->tg_relation);
   const Oid stream = stream_of_partition(table);
-  become_writer(OidIsValid(stream) ? stream : table);
+  if (OidIsValid(stream)) become_writer(stream);
+  become_writer(table);
   return Datum{0};
 }
 
