@@ -11,8 +11,9 @@ SELECT test.publish('tidying', '12345');
 -- 1 has failed once, 2 is not back yet, 3 is.
 SELECT lease FROM test.pull('tidying', 1) \gset
 SELECT kanthorq_nack('tidying', :lease, retry_in => '0');
-SELECT events FROM test.pull('tidying', 2, visibility_timeout => '1 ms');
+SELECT lease AS old, events FROM test.pull('tidying', 2, visibility_timeout => '1 hour') \gset
 SELECT lease AS live, events FROM test.pull('tidying', 1, visibility_timeout => '1 hour') \gset
+SELECT kanthorq_extend('tidying', :old, by => '1 ms') IS NOT NULL AS ends_soon;
 SELECT test.clock_moves_on();
 SELECT test.states('tidying', 'tidying');
 CALL kanthorq_maintain();
