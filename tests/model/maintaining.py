@@ -8,7 +8,17 @@ from values import NUMBERS, STREAMS
 def is_quiet(machine):
     """A session must be idle. In REPEATABLE READ, an event that has moved to another partition looks like one that
     was published meanwhile."""
-    return machine.idle(machine.workers) and not any(transaction.repeatable for transaction in machine.world.open)
+    return (
+        machine.idle(machine.workers)
+        and not any(transaction.repeatable for transaction in machine.world.open)
+        and not any(has_to_tidy(machine.world, consumer) for consumer in machine.world.consumers.values())
+    )
+
+
+def has_to_tidy(world, consumer):
+    """Leases that ran out would be collected, and the history of events that are gone would go."""
+    positions = {event.position for event in world.streams[consumer.stream].events.values()}
+    return bool(consumer.expired_leases()) or any(position not in positions for position in consumer.tasks)
 
 
 class Maintaining:

@@ -76,6 +76,7 @@ my ($rounds, $commits) = (5, 4);
 my $most   = 0;
 my $began  = time;
 for (1 .. $rounds) {
+    $node->safe_psql('postgres', q{SELECT kanthorq_consumer_seek('other', 'new', 'other')});
     my ($elsewhere) = start_waiting(1, $other);
     publish(1) for 1 .. $commits;
     like(ask($elsewhere, 'SELECT 1;'), qr/^1 of other$/m, 'a session of another consumer gets its event');
