@@ -85,12 +85,17 @@ my @tried = (
     (map { [ "$_(timestamp with time zone)", '', "SELECT $_('2020-01-01') IS NULL" ] }
         qw(kanthorq_ulid kanthorq_ulid_floor)),
     [ 'kanthorq_id_time(text)', '', "SELECT kanthorq_id_time('$id')" ],
-    [ 'kanthorq_stream_create(text,boolean)', 'a new one', q{SELECT (kanthorq_stream_create('fresh')).name} ],
-    [ 'kanthorq_stream_create(text,boolean)', 'one that exists', q{SELECT (kanthorq_stream_create('orders')).name} ],
+    [ 'kanthorq_stream_create(text,boolean,interval,text)', 'a new one',
+        q{SELECT (kanthorq_stream_create('fresh')).name} ],
+    [ 'kanthorq_stream_create(text,boolean,interval,text)', 'one that exists',
+        q{SELECT (kanthorq_stream_create('orders')).name} ],
     [ 'kanthorq_stream_table(text)', '', q{SELECT kanthorq_stream_table('orders')} ],
     [ 'kanthorq_stream_drop(text,text)', 'without consumers', q{SELECT kanthorq_stream_drop('bare', 'bare')} ],
     [ 'kanthorq_stream_drop(text,text)', 'with a consumer of another', q{SELECT kanthorq_stream_drop('orders', 'orders')} ],
     [ 'kanthorq_stream_trim(text,text,text,boolean)', '', "SELECT kanthorq_stream_trim('orders', '$id', 'orders')" ],
+    # No event is before the first, so nothing is removed that could not be undone.
+    [ 'kanthorq_trim(text,text,text,boolean,integer)', '', "CALL kanthorq_trim('orders', '$id', 'orders')" ],
+    [ 'kanthorq_stream_retention(text,interval,text)', '', q{SELECT kanthorq_stream_retention('orders', '1 day')} ],
     (map { [ "kanthorq_publish$_->[0](text,text,$_->[1],jsonb,text,bigint,text)", '',
             "SELECT kanthorq_publish$_->[0]('orders', 'order.a', '{}', id => '00000000000000000000000009')" ] }
         [ '', 'bytea' ], [ '_text', 'text' ], [ '_json', 'jsonb' ]),
@@ -132,6 +137,7 @@ my @tried = (
     [ 'kanthorq_consumer_status(text)', '', q{SELECT lag_time IS NULL FROM kanthorq_consumer_status('invoices')} ],
     [ 'kanthorq_txid(text)', '', q{SELECT kanthorq_txid('orders') IS NULL} ],
     [ 'kanthorq_stream_writer()', '', q{SELECT kanthorq_stream_writer()} ],
+    [ 'kanthorq_partition_closed()', '', q{SELECT kanthorq_partition_closed()} ],
     [ 'kanthorq_stream_append_only()', '', q{SELECT kanthorq_stream_append_only()} ],
     [ 'kanthorq_streams', 'SELECT', q{SELECT newest_id FROM kanthorq_streams WHERE name = 'orders'} ],
     [ 'kanthorq_consumers', 'SELECT', q{SELECT lag_time IS NULL FROM kanthorq_consumers} ],
@@ -141,7 +147,8 @@ my @tried = (
              [ $table, 'INSERT, UPDATE, DELETE, TRUNCATE', "INSERT INTO $table SELECT * FROM $table WHERE false",
                'UPDATE ' . $table . ' SET ' . updated($table) . ' WHERE false',
                "DELETE FROM $table WHERE false", "TRUNCATE $table" ])
-        } qw(kanthorq_stream_registry kanthorq_consumer_registry kanthorq_registered_table kanthorq_delivery_state
+        } qw(kanthorq_stream_registry kanthorq_consumer_registry kanthorq_setting_of_stream kanthorq_partition
+            kanthorq_retention_block kanthorq_maintenance kanthorq_registered_table kanthorq_delivery_state
             kanthorq_delivery_lease)),
     [ 'kanthorq_stream_<name>', 'SELECT', q{SELECT count(*) FROM kanthorq_stream_orders} ],
     [ 'kanthorq_stream_<name>', 'INSERT of the five columns',
@@ -165,7 +172,9 @@ my @tried = (
 # Some column of the table, set to itself.
 sub updated {
     my ($table) = @_;
-    my $column = { kanthorq_delivery_state => 'cursor', kanthorq_delivery_lease => 'slot' }->{$table} // 'name';
+    my %columns = (kanthorq_delivery_state => 'cursor', kanthorq_delivery_lease => 'slot',
+        kanthorq_partition => 'last_position', kanthorq_retention_block => 'since', kanthorq_maintenance => 'said');
+    my $column = $columns{$table} // 'name';
     return "$column = $column";
 }
 
