@@ -49,7 +49,9 @@ bool find_out(KnownTable& table, Relation relation, Oid schema, std::string_view
   table.intact = is_registered(schema, name) &&
                  registered_table(schema, Kind::stream, name).table == oid &&
                  !stream_table_difference(relation, schema, name) && !is_managed_by_citus(oid);
-  table.plain = false;
+  table.plain = table.is_partitioned = false;
+  table.id_form = {};
+  table.position_sequence = table.position_index = InvalidOid;
   if (table.intact) {
     table.position_sequence = identity_sequence(relation, position_column);
     table.is_partitioned = is_partitioned(relation);

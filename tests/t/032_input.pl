@@ -14,6 +14,8 @@ my $node = new_node('input', 'fsync = off', "max_wal_size = '8 GB'");
 $node->safe_psql('postgres', q{
     ALTER DATABASE postgres SET client_min_messages = error;
     SELECT kanthorq_stream_create('orders'), kanthorq_stream_create('fresh');
+    SELECT kanthorq_stream_create('daily', partition_interval => '1 day'),
+        kanthorq_stream_create('hourly', partition_interval => '1 hour');
     SELECT kanthorq_consumer_create('worker', 'orders'), kanthorq_consumer_create('fresh', 'orders');
     SELECT kanthorq_publish('orders', 'order', '', id => '01ARZ3NDEKTSV4RRFFQ69G5FAV');
     CREATE TABLE held AS SELECT lease FROM kanthorq_pull('worker');
@@ -23,17 +25,27 @@ $node->safe_psql('postgres', q{
 # ones. Nothing of it lasts.
 $node->safe_psql('postgres', <<'SQL');
 SET statement_timeout = '10 min';
-CREATE TABLE good (argument text, value text);
+-- A partition of the stream, by its number.
+CREATE FUNCTION partition(stream text, number integer) RETURNS text LANGUAGE sql AS $$
+    SELECT quote_literal(inhrelid::regclass) || '::regclass' FROM pg_inherits
+    WHERE inhparent = kanthorq_stream_table(stream) AND inhrelid::regclass::text NOT LIKE '%\_\_default'
+    ORDER BY inhrelid::regclass::text OFFSET number LIMIT 1 $$;
+-- For one function, or for all others.
+CREATE TABLE good (argument text, value text, called regproc);
 INSERT INTO good VALUES
     ('name', '''fresh'''), ('confirm', '''fresh'''), ('stream', '''orders'''), ('consumer', '''worker'''),
     ('subject', '''order'''), ('filter', '''>'''), ('id', '''01ARZ3NDEKTSV4RRFFQ69G5FAW'''),
     ('body', '''{}'''), ('metadata', '''{}'''), ('on_duplicate', '''error'''), ('start_at', '''first'''),
     ('subjects', '''{order}'''), ('bodies', '''{1}'''), ('ids', '''{01ARZ3NDEKTSV4RRFFQ69G5FAV}'''),
-    ('before_id', '''01ARZ3NDEKTSV4RRFFQ69G5FAV'''), ('at', '''2020-01-01'''), ('lease', (SELECT lease::text FROM held)), ('timeout', '''0''');
+    ('before_id', '''01ARZ3NDEKTSV4RRFFQ69G5FAV'''), ('at', '''2020-01-01'''), ('lease', (SELECT lease::text FROM held)), ('timeout', '''0'''),
+    ('keep', '''30 days'''), ('partition', partition('daily', 0));
+INSERT INTO good VALUES
+    ('name', '''made''', 'kanthorq_stream_create'), ('stream', '''daily''', 'kanthorq_partition_close');
 CREATE TABLE odd (type regtype, value text);
 INSERT INTO odd
 SELECT 'text'::regtype, quote_literal(v) FROM unnest(ARRAY['', ' ', '.', '*', '>', 'a.', 'é.a', '日本', 'a"b', 'a''b',
     'a.b', 'a$b', '$1', '%s%n', '\', E'\x01', E'a\nb', 'A', '_', 'a__b', 'registry', 'first', 'new', 'infinity', '0',
+    'skip', 'SKIP', 'ulid', 'uuidv7', 'UUIDv7', 'order', 'order_',
     '7ZZZZZZZZZZZZZZZZZZZZZZZZZ', '8ZZZZZZZZZZZZZZZZZZZZZZZZZ', '00000000000000000000000000',
     '01arz3ndektsv4rrffq69g5fav', 'ffffffff-ffff-7fff-bfff-ffffffffffff', 'FFFFFFFF-FFFF-7FFF-BFFF-FFFFFFFFFFFF',
     'ffffffff-ffff-4fff-bfff-ffffffffffff', 'a_7zzzzzzzzzzzzzzzzzzzzzzzzz', '294276-12-31', repeat('a', 47),
@@ -61,10 +73,17 @@ UNION ALL VALUES ('integer'::regtype, '2147483647'), ('integer', '(-2147483648)'
     ('bigint', '(-9223372036854775808)')
 UNION ALL SELECT 'interval', quote_literal(v) FROM unnest(ARRAY['0', '-1 ms', '0.4 ms', '1 microsecond',
     '-1 month 30 days', '100 years', '101 years', '178000000 years', '-178000000 years', '2147483647 days',
-    '2562047788:00:54.775807']) AS v
+    '2562047788:00:54.775807', '1 hour', '1 hour 1 ms', '7 days', '-1 day', '1 month', '10 years']) AS v
 UNION ALL SELECT 'timestamptz', quote_literal(v) FROM unnest(ARRAY['infinity', '-infinity', '4713-01-01 BC',
     '294276-12-31', '1969-12-31', '10889-08-02 05:31:50.655+00', '10889-08-02 05:31:50.656+00']) AS v
-UNION ALL SELECT 'boolean', v FROM unnest('{true,false}'::text[]) AS v;
+UNION ALL SELECT 'boolean', v FROM unnest('{true,false}'::text[]) AS v
+UNION ALL SELECT 'regclass', v FROM unnest(ARRAY['0::regclass', '1::regclass', '4294967295::regclass',
+    '''pg_class''::regclass', '''pg_class_oid_index''::regclass', '''pg_stats''::regclass',
+    '''kanthorq_partition''::regclass', '''kanthorq_stream_daily''::regclass',
+    '''kanthorq_stream_daily__default''::regclass', '''kanthorq_stream_orders''::regclass',
+    '''kanthorq_consumer_worker''::regclass', partition('hourly', 0), partition('daily', 1),
+    (SELECT quote_literal(indexrelid::regclass) || '::regclass' FROM pg_index
+     WHERE 'kanthorq_stream_daily'::regclass = indrelid LIMIT 1)]) AS v;
 INSERT INTO odd SELECT DISTINCT type, 'NULL::' || type FROM odd;
 INSERT INTO odd SELECT 'kanthorq_start'::regtype, value FROM odd WHERE type = 'text'::regtype
 UNION ALL SELECT 'kanthorq_start', value || '::timestamptz' FROM odd WHERE type = 'timestamptz'::regtype;
@@ -80,7 +99,8 @@ SELECT f.oid::regprocedure AS called, tried.number = 0 AS is_good, format('%s(%s
     ORDER BY a.number)) AS call
 FROM functions f,
     LATERAL (SELECT n AS number, f.proargnames[n] AS name FROM generate_series(1, f.pronargs) AS n) AS a
-    LEFT JOIN good ON good.argument = a.name,
+    LEFT JOIN LATERAL (SELECT value FROM good WHERE argument = a.name AND (called = f.oid) IS NOT FALSE
+                       ORDER BY called LIMIT 1) AS good ON true,
     LATERAL (SELECT 0 AS number, NULL AS value
              UNION ALL SELECT n, odd.value FROM generate_series(1, f.pronargs) AS n
              JOIN odd ON odd.type = f.proargtypes[n - 1]) AS tried
@@ -96,28 +116,45 @@ EXCEPTION
     WHEN OTHERS THEN RETURN sqlstate;
 END $$;
 CREATE TABLE answers AS
-SELECT *, answer(call) FROM calls WHERE called <> 'kanthorq_wait(text,interval)'::regprocedure;
+SELECT row_number() OVER () AS number, called, is_good, call, CASE WHEN prokind <> 'p' THEN answer(call) END AS answer
+FROM calls JOIN pg_proc ON oid = called;
 SQL
+
+# Procedures that commit are called outside of a transaction. There is an event, so that waiting never waits, and
+# nothing that could be trimmed.
+my $by_procedures = $node->safe_psql('postgres', q{
+    SELECT format(E'CALL %s;\nUPDATE answers SET answer = CASE :''SQLSTATE'' WHEN ''00000'' THEN ''taken'' '
+        'ELSE :''SQLSTATE'' END WHERE number = %s;', call, number) FROM answers WHERE answer IS NULL ORDER BY number});
+$node->psql('postgres', $by_procedures, on_error_stop => 0);
 
 is($node->safe_psql('postgres', q{
         SELECT left(call, 200), answer FROM answers
-        WHERE answer NOT IN ('taken', '22023', '22004', '23514', '42704', '42710', '55000', 'KQ001')}), '',
+        WHERE answer IS NULL OR answer NOT IN ('taken', '22023', '22004', '23514', '42704', '42710', '55000', 'KQ001')}), '',
     'whatever is wrong is refused with an SQLSTATE that is documented');
-is($node->safe_psql('postgres', q{SELECT call, answer FROM answers WHERE is_good AND answer <> 'taken'}), '',
+is($node->safe_psql('postgres', q{SELECT call, answer FROM answers WHERE is_good AND answer IS DISTINCT FROM 'taken'}), '',
     'a good call is taken');
 is($node->safe_psql('postgres', q{SELECT oid::regprocedure FROM functions WHERE oid NOT IN
-        (SELECT called FROM answers WHERE is_good)}), 'kanthorq_wait(text,interval)', 'of every function but one');
+        (SELECT called FROM answers WHERE is_good)}), '', 'of every function');
 cmp_ok($node->safe_psql('postgres', 'SELECT count(*) FROM answers'), '>', 3000, 'and many calls were tried');
 is($node->safe_psql('postgres', q{SELECT string_agg(id, ' ' ORDER BY id) FROM kanthorq_stream_orders}),
     '01ARZ3NDEKTSV4RRFFQ69G5FAV 01ARZ3NDEKTSV4RRFFQ69G5FB0', 'nothing of it was stored');
 
-# That one is called outside of a transaction. There is an event, so that it never waits.
-my $waits = $node->safe_psql('postgres',
-    q{SELECT 'CALL ' || call || ';' FROM calls WHERE called = 'kanthorq_wait(text,interval)'::regprocedure});
-my (undef, undef, $refusals) = $node->psql('postgres', $waits, on_error_stop => 0, extra_params => [ '-v', 'VERBOSITY=sqlstate' ]);
-my %refusals;
-$refusals{$_}++ for $refusals =~ /ERROR:\s+(\w+)/g;
-is_deeply([ sort keys %refusals ], [qw(22004 22023 42704)], 'waiting likewise');
+is($node->safe_psql('postgres', q{SELECT name, keep FROM kanthorq_streams ORDER BY 1}),
+    "daily|\nfresh|\nhourly|\norders|", 'or made of a stream');
+is($node->safe_psql('postgres', q{SELECT count(*) FROM kanthorq_partition WHERE last_position < 9223372036854775807}), 0,
+    'and no partition is closed');
+
+# What is no value of theirs is not taken.
+sub taken {
+    my ($called, $argument, $but) = @_;
+    return $node->safe_psql('postgres', qq{
+        SELECT string_agg(value, ' ' ORDER BY value) FROM (
+            SELECT substring(call FROM ', $argument => (.*)\\)\$') AS value FROM answers
+            WHERE called::oid = '$called'::regproc AND NOT is_good AND answer = 'taken') AS tried
+        WHERE value !~ '$but'});
+}
+is(taken('kanthorq_trim', 'batch_size', '^\([1-9]'), '', 'a batch of kanthorq_trim() has one event at least');
+is(taken('kanthorq_stream_retention', 'on_lag', q{skip}), '', 'on_lag is block or skip');
 
 # COPY in binary takes bytes as they come; what is no UTF-8 is refused in texts, and is a body like any other.
 sub copy_binary {
