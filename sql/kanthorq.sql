@@ -145,9 +145,9 @@ COMMENT ON COLUMN kanthorq_partition.stream IS 'the table of the stream';
 COMMENT ON COLUMN kanthorq_partition.partition IS
 'the partition; it has more than one row if events came to it after it was closed';
 COMMENT ON COLUMN kanthorq_partition.first_position IS
-'the first position in a closed partition; 0 if it is open';
+'the first position in a closed partition, greater than the last one if it is empty; 0 if it is open; -1 if it is to be dropped';
 COMMENT ON COLUMN kanthorq_partition.last_position IS
-'the last position in a closed partition; 9223372036854775807 if it is open, so that events may still come to it';
+'the last position in a closed partition; 9223372036854775807 if it is open, so that events may still come to it; -1 if it is to be dropped';
 -- Not unique: a partition that was reopened has further rows.
 CREATE INDEX kanthorq_partition_stream_last_position_idx ON kanthorq_partition (stream, last_position);
 -- Not the rows of tables that were dropped by hand, as below.
@@ -386,9 +386,9 @@ COMMENT ON COLUMN kanthorq_retention_block.since IS
 COMMENT ON COLUMN kanthorq_retention_block.seen IS
 'when maintenance last found it so, in milliseconds since the epoch';
 COMMENT ON COLUMN kanthorq_retention_block.partitions IS
-'how many partitions could go if the consumer had finished them';
+'how many partitions could be dropped if the consumer had finished them';
 COMMENT ON COLUMN kanthorq_retention_block.events IS
-'how many events it keeps: of partitions the positions in them that it has not finished, and of other tables the events among the next 10,000 that could go';
+'how many events it keeps, at most: in partitions, the positions that it has not finished; in other tables, its events among the next 10,000 that could be removed';
 GRANT SELECT ON kanthorq_retention_block TO PUBLIC;
 
 -- The type of start_at. A function for each type of argument would not do: calls that leave start_at out
@@ -578,7 +578,7 @@ CREATE TABLE kanthorq_maintenance (
     PRIMARY KEY (stream_name, step)
 );
 COMMENT ON TABLE kanthorq_maintenance IS
-'what kanthorq_maintain() did last, a row for each stream and step; a step that had nothing to do leaves its row as it is, unless that tells of trouble which is over; written by kanthorq_maintain() only';
+'what kanthorq_maintain() did last, a row for each stream and step; a step that had nothing to do leaves its row as it is, unless the row shows trouble that is over; written by kanthorq_maintain() only';
 COMMENT ON COLUMN kanthorq_maintenance.stream_name IS 'the name of the stream';
 COMMENT ON COLUMN kanthorq_maintenance.step IS
 'guards: puts back triggers and rows that are missing; partitions: makes partitions ahead of time; default: moves events out of the default partition; closing: closes partitions; leases: collects leases that ran out; retention: removes events that are older than they are kept, or retires their partitions; drop: drops partitions that nobody reads any more; history: removes task rows of discarded and cancelled events that are gone';
@@ -596,7 +596,7 @@ GRANT SELECT ON kanthorq_maintenance TO PUBLIC;
 CREATE PROCEDURE kanthorq_maintain()
     AS 'MODULE_PATHNAME' LANGUAGE C;
 COMMENT ON PROCEDURE kanthorq_maintain() IS
-'does what is to be done from time to time for each stream that the caller owns, for a superuser each: see kanthorq_maintenance; may be called by many at once; commits after each step, so call it on its own (otherwise 25001)';
+'does the maintenance of each stream that the caller owns, for a superuser of all streams: kanthorq_maintenance shows its steps; may be called by many at once; commits after each step, so call it on its own (otherwise 25001)';
 
 CREATE FUNCTION kanthorq_partition_close(stream text, partition regclass) RETURNS boolean
     AS 'MODULE_PATHNAME' LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;

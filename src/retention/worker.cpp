@@ -210,8 +210,8 @@ bool check_databases(char** value, void**, GucSource) {
 void define_worker_settings() {
   DefineCustomStringVariable(
       "kanthorq.databases",
-      "the databases in which a background worker does what kanthorq_maintain() does; it takes "
-      "that the library is preloaded",
+      "the databases in which a background worker does what kanthorq_maintain() does; only if the "
+      "library is preloaded",
       nullptr, &databases, "", PGC_SIGHUP, GUC_LIST_INPUT, check_databases, nullptr, nullptr);
   DefineCustomIntVariable(
       "kanthorq.maintain_interval",
