@@ -2,8 +2,8 @@
 //
 // A publisher keeps its lock on each partition to the end of the transaction: closing a partition
 // waits for that. It takes these locks in the order of the bounds, the default partition last, as
-// maintenance does. While it holds them, none of the partitions goes away, and none comes for an id
-// of this batch: that would take the default partition's lock.
+// maintenance does. While it holds them, none of the partitions is dropped, and no new one takes an
+// id of this batch out of the default partition: whoever attaches one locks that.
 
 #include "publish/route.hpp"
 
@@ -15,9 +15,8 @@ namespace kanthorq {
 
 namespace {
 
-// Two bounds with no other one between them, and the partition for all ids from the first one up to
-// the second one. Ids of one batch are often of one time, and looking here costs less than a
-// search.
+// The ids between two neighbouring bounds, the first one included, and the partition for them. Ids
+// of one batch are often of one time, and to look here costs less than a search among the bounds.
 struct Stretch {
   bool has_lower;
   bool has_upper;
@@ -111,8 +110,8 @@ void free_finding(const Finding& finding) {
   pfree(finding.wanted);
 }
 
-// Returns whether one of these locks is new. Then the server has told this session of all changes
-// that were committed before.
+// Returns whether one of these locks is new. If so, the server has made known to this session all
+// changes that were committed before.
 bool lock_wanted(const Finding& finding, List*& locked) {
   bool is_new = false;
   for (int i = 0; i < finding.wanted_count; i++) {
@@ -146,8 +145,8 @@ Route lock_partitions(const OpenStream& stream, const EventBatch& batch) {
   List* locked = NIL;
   for (;;) {
     const Finding finding = find_partitions(stream.table, batch);
-    // The server makes a new descriptor if anything has changed, so the old one is equal to it only
-    // if nothing has.
+    // The server makes a new descriptor whenever a partition was attached or detached. So if it is
+    // the same one, nothing has changed.
     if (!lock_wanted(finding, locked) || partitions_of(stream.table) == finding.partitions) {
       list_free(locked);
       return route_of(finding, batch.count);

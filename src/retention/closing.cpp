@@ -1,14 +1,14 @@
 // Closing partitions, and kanthorq_partition_close().
 //
-// A closed partition is not looked into by a pull that is at other positions. So no event may be in
-// it at a position that its row of kanthorq_partition does not have, unless a note says so, which
-// is visible to whoever sees the event. In this order:
-//   1. The partition is locked (ShareRowExclusiveLock). Whoever has written into it is done, and
-//      who comes now waits for the end of this transaction.
-//   2. The first and the last position are read, from the entries of its index. These also have
-//      the rows of a writer who is still open although its lock is gone: a cursor may have given
-//      that back (server/lock.hpp). What was rolled back or removed makes the range wider than it
-//      need be, and that is all.
+// A pull that is at other positions does not look into a closed partition. So the partition's row
+// of kanthorq_partition must have the positions of all events in it. If it lacks one, there must be
+// a note that everybody sees who sees the event. In this order:
+//   1. The partition is locked (ShareRowExclusiveLock). Whoever has written into it has ended, and
+//      whoever comes now waits for the end of this transaction.
+//   2. The first and the last position are read, from the entries of its index. These include the
+//      rows of a writer that is still open although its lock is gone: a cursor may have given that
+//      back (server/lock.hpp). What was rolled back or removed makes the range wider than it has to
+//      be, which only costs a look.
 //   3. It gets the trigger that notes each later event.
 //   4. Its rows of kanthorq_partition are replaced by this range, notes of earlier times included:
 //      the events that they stand for are in the range.

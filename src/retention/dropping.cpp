@@ -1,10 +1,10 @@
 // Dropping partitions that were retired.
 //
-// A retired partition is one that no pull reads any more: the commit that retired it has replaced
-// its rows of kanthorq_partition by one that stands for no position. So dropping it takes nothing
-// from anybody. But it takes strong locks, for an instant: of the partition, of the stream's table
-// and of the default partition, in this order. The first one is the one that somebody may hold for
-// long. Each is waited for a short time only, and tried again at the next maintenance.
+// No pull reads a retired partition any more: the commit that retired it has replaced its rows of
+// kanthorq_partition by one that stands for no position. So dropping it takes nothing from anybody.
+// But for an instant it takes strong locks: on the partition, on the stream's table and on the
+// default partition, in this order. Somebody may hold the first one for long. Maintenance waits for
+// each a short time only, and the next one tries again.
 //
 // An event that has come since it was retired has left a note there. Then the partition is open
 // again, and stays.

@@ -1,15 +1,14 @@
 // kanthorq_stream_retention, and the step of maintenance that does what it says.
 //
-// What a consumer has not finished, either stays, and it is noted who keeps it (`block`), or goes,
-// and is counted for the consumer (`skip`). Each call of the step is one transaction:
+// With `block`, what a consumer has not finished stays, and it is noted who keeps it. With `skip`
+// it goes, and is counted for the consumer. Each call of the step is one transaction:
 //   1. It locks the stream's name against those who create consumers, so that it asks all of them.
-//   2. To retire a partition, it takes ShareRowExclusiveLock on it. The partition is closed, and a
-//      publisher keeps its lock on a partition to its end. So all events in it are committed, and
-//      no other one comes meanwhile.
+//   2. To retire a partition, it takes ShareRowExclusiveLock on it. A publisher keeps its lock on a
+//      partition to the end of its transaction. So all events in it are committed, and no other
+//      one comes meanwhile.
 //   3. It asks each consumer by its positions (finished.hpp). To skip events of a consumer, it
-//   takes
-//      the consumer's turn first and keeps it to the end of the transaction. So no event is
-//      delivered, or skipped, that was not counted, and none is counted that a pull brings.
+//      first takes the consumer's turn, and keeps it to the end of the transaction. So each event
+//      is either counted or brought by a pull, and never both.
 // A lock that it does not get in time ends the attempt, and the next maintenance tries again.
 #include "retention/expiry.hpp"
 
@@ -37,8 +36,8 @@ namespace kanthorq {
 
 namespace {
 
-// What the calls of one run hand on. A call takes it away and puts it back at its end. So after an
-// error the next run begins anew.
+// What one call of a run leaves for the next one. A call takes it, and puts it back when it ends
+// well. So after an error the next run begins anew.
 struct Run {
   Oid stream = InvalidOid;
   int64 started = 0;  // milliseconds since the epoch
@@ -156,7 +155,7 @@ StepResult retire_one(const Expiry& expiry, const OldPartitions& old) {
 
 // Removes the next batch of old rows. Those that a consumer has not finished stay or are counted.
 uint64 expire_batch(const Expiry& expiry, const OpenStream& table, Snapshot snapshot,
-                    const EventBatch& batch, Lost& lost) {
+                    const OldBatch& batch, Lost& lost) {
   const Positions positions = batch.in_order();
   const PositionRange range{positions.values[0], positions.values[positions.count - 1]};
   PositionSet kept(batch.count);
@@ -190,7 +189,7 @@ StepResult expire_rows(const Expiry& expiry, Oid oid, Run& run) {
   bool is_last = true;
   const ErrorData* error = attempt([&] {
     with_newest_snapshot([&](Snapshot newest) {
-      const EventBatch batch = read_batch(table, newest, old, run.from, batch_of_events);
+      const OldBatch batch = read_batch(table, newest, old, run.from, batch_of_events);
       if (batch.count > 0)
         result.done = static_cast<int64>(expire_batch(expiry, table, newest, batch, lost));
       is_last = batch.is_last;

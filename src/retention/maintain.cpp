@@ -72,8 +72,9 @@ void warn(const Run& run, const ErrorData& error) {
                     error.hint ? errhint("%s", error.hint) : 0));
 }
 
-// After an error, a step that has begun another thing goes on with the next one. One that fails
-// again and again does not; whether a lock is to be had, though, differs from thing to thing.
+// If a step fails at one thing, it may do better with the next one. So it goes on, but not after
+// three errors. A lock that it did not get in time is not one of them: another thing needs another
+// lock.
 Next after_error(Run& run, int64 progress_before, const ErrorData& error) {
   constexpr int most_errors = 3;
   if (error.sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE) run.errors++;

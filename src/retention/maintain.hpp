@@ -23,9 +23,9 @@ struct MaintainedStream {
   Oid table;  // it is locked (AccessShareLock) and not open
   StreamSettings settings;
 
-  // How far this run of the step has come, in a way that only the step knows: 0 at its first call.
-  // A step that does one thing in a call sets it before it does that. Then the next call goes on
-  // with another thing, also after an error.
+  // How far this run of the step has come: 0 at its first call, and later a number that only the
+  // step understands. A step that does one thing in a call sets it before it does that. Then the
+  // next call goes on with another thing, also after an error.
   int64* progress;
 };
 

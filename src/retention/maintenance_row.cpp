@@ -31,7 +31,7 @@ HeapTuple find_row(Relation table, std::string_view name, const char* step) {
   return only_row(table, primary_key_index(table), keys, 2);
 }
 
-bool tells_of_trouble(Relation table, HeapTuple row) {
+bool shows_trouble(Relation table, HeapTuple row) {
   return !nullable_row_value(table, row, said_column).isnull ||
          !nullable_row_value(table, row, error_column).isnull;
 }
@@ -42,7 +42,7 @@ void write_maintenance(Oid schema, std::string_view name, const char* step,
                        const MaintenanceRow& row) {
   with_own_table(schema, maintenance_table, RowExclusiveLock, [&](Relation table) {
     HeapTuple stored = find_row(table, name, step);
-    if (!row.is_worth_telling() && !(stored && tells_of_trouble(table, stored))) return;
+    if (!row.is_worth_writing() && !(stored && shows_trouble(table, stored))) return;
     RowValues values(table);
     values.set(stream_name_column, text_datum(name));
     values.set(step_column, text_datum(step));

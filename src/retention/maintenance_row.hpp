@@ -1,4 +1,4 @@
-// The rows of kanthorq_maintenance: what the last run of each step came to, for people.
+// The rows of kanthorq_maintenance, which show people what the last run of each step did.
 #pragma once
 
 #include "server/pg.hpp"
@@ -12,11 +12,11 @@ struct MaintenanceRow {
   const char* said = nullptr;   // null if it left nothing undone
   const char* error = nullptr;  // null if it had none
 
-  bool is_worth_telling() const { return done > 0 || said || error; }
+  bool is_worth_writing() const { return done > 0 || said || error; }
 };
 
-// Writes the row, or changes it. A run that has nothing to tell has no row, but it changes one that
-// says what is no longer true. The caller holds try_lock_maintenance().
+// Writes the row, or changes it. A run that did nothing writes none, unless the row of an earlier
+// run shows trouble that is over. The caller holds try_lock_maintenance().
 void write_maintenance(Oid schema, std::string_view name, const char* step,
                        const MaintenanceRow& row);
 

@@ -46,7 +46,7 @@ class BatchReader {
         most_(most),
         batch_{0, palloc_array_of<ItemPointerData>(most), palloc_array_of<int64>(most), true, {}} {}
 
-  EventBatch read(const IdPlace& from) {
+  OldBatch read(const IdPlace& from) {
     if (!old_.before_id.empty())
       read_range(from.id, cstring_of(old_.before_id));
     else
@@ -123,7 +123,7 @@ class BatchReader {
   const Old& old_;
   std::size_t most_;
   std::size_t looked_at_ = 0;
-  EventBatch batch_;
+  OldBatch batch_;
 };
 
 // Deletes these rows, a tid[], of the table itself. Returns how many: the owner's triggers and
@@ -147,19 +147,19 @@ uint64 remove_rows(Relation table, Snapshot snapshot, Datum rows) {
 
 }  // namespace
 
-Positions EventBatch::in_order() const {
+Positions OldBatch::in_order() const {
   Positions sorted{palloc_array_of<int64>(count + 1), count};
   std::copy_n(positions, count, sorted.values);
   std::sort(sorted.values, sorted.values + count);
   return sorted;
 }
 
-EventBatch read_batch(const OpenStream& table, Snapshot snapshot, const Old& old,
-                      const IdPlace& from, std::size_t most) {
+OldBatch read_batch(const OpenStream& table, Snapshot snapshot, const Old& old, const IdPlace& from,
+                    std::size_t most) {
   return BatchReader(table, snapshot, old, most).read(from);
 }
 
-uint64 remove_batch(const OpenStream& table, Snapshot snapshot, const EventBatch& batch,
+uint64 remove_batch(const OpenStream& table, Snapshot snapshot, const OldBatch& batch,
                     Positions kept) {
   Datum* rows = palloc_array_of<Datum>(batch.count + 1);
   int count = 0;

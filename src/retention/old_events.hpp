@@ -23,7 +23,7 @@ struct IdPlace {
   char id[max_event_id_bytes + 2]{};
 };
 
-struct EventBatch {
+struct OldBatch {
   std::size_t count;
   ItemPointerData* rows;
   int64* positions;  // of the rows, in the order of their ids
@@ -36,11 +36,11 @@ struct EventBatch {
 
 // Reads the old events of `table`, which is a stream's table or a partition, from this place on. It
 // looks at `most` rows at most. `snapshot` is the newest.
-EventBatch read_batch(const OpenStream& table, Snapshot snapshot, const Old& old,
-                      const IdPlace& from, std::size_t most);
+OldBatch read_batch(const OpenStream& table, Snapshot snapshot, const Old& old, const IdPlace& from,
+                    std::size_t most);
 
 // Deletes the events of the batch, except those at the positions in `kept`. Returns how many.
-uint64 remove_batch(const OpenStream& table, Snapshot snapshot, const EventBatch& batch,
+uint64 remove_batch(const OpenStream& table, Snapshot snapshot, const OldBatch& batch,
                     Positions kept);
 
 }  // namespace kanthorq

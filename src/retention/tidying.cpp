@@ -1,5 +1,5 @@
-// Each call of a step is at work for one consumer, in its turn, and does a bounded part. A consumer
-// whose turn it does not get in time is at work itself, and is left for the next maintenance.
+// Each call of a step works for one consumer, in its turn, and does a bounded part. If it does not
+// get the turn in time, workers of that consumer are at work, and the next maintenance tries again.
 #include "retention/tidying.hpp"
 
 #include "consumer/collecting.hpp"
@@ -102,9 +102,9 @@ class History {
         snapshot_(snapshot),
         lowest_(lowest_position(stream, snapshot)) {}
 
-  // All tasks before the lowest position go, and the stream need not be read for that. Of the
-  // others so many are looked at in each run, from a position on that differs each time. So all of
-  // them are looked at now and then, however many there are.
+  // All tasks before the lowest position go, and the stream need not be read for that. Each run
+  // looks at some of the others, from a position on that differs each time. So it comes to all of
+  // them in the end, however many there are.
   int64 remove() {
     look_at(PG_INT64_MIN, lowest_ - 1);
     if (lowest_ < PG_INT64_MAX) {

@@ -109,7 +109,7 @@ void find_parts(Trim& trim, const OpenStream& stream, MemoryContext memory) {
 }
 
 void require_finished(const Trim& trim, const OpenStream& part, Snapshot snapshot,
-                      const EventBatch& batch) {
+                      const OldBatch& batch) {
   const Positions positions = batch.in_order();
   const PositionRange range{positions.values[0], positions.values[positions.count - 1]};
   for_open_consumers(trim.schema, trim.name, [&](const Consumer& consumer) {
@@ -125,7 +125,7 @@ bool remove_next_batch(Trim& trim, const OpenStream& stream, Part& part) {
   if (!try_open_part(stream, part.table, table)) return false;
   require_consumable(table);
   const bool has_more = with_newest_snapshot([&](Snapshot newest) {
-    const EventBatch batch =
+    const OldBatch batch =
         read_batch(table, newest, {trim.before_id, 0}, part.from, trim.batch_size);
     if (batch.count == 0) return false;
     if (!trim.force) require_finished(trim, table, newest, batch);
@@ -138,8 +138,9 @@ bool remove_next_batch(Trim& trim, const OpenStream& stream, Part& part) {
   return has_more;
 }
 
-// Retires the partition if it is closed. Returns whether it did. If a consumer may not have
-// finished it, its events are asked for one by one.
+// Retires the partition if it is closed and, unless that is forced, each consumer has surely
+// finished it. Returns whether it did. If not, the caller removes its events in batches, and asks
+// about each of them.
 bool retire_whole(const Trim& trim, const OpenStream& stream, const Part& part) {
   const Partitions states = newest_states(stream);
   const Partition* state = find_partition(states, part.table);

@@ -1,11 +1,11 @@
-// The only PG_TRY of the library. It is in a function of its own, without anything that could be
-// inlined into it. So no variable of a caller is in a register that the jump sets back.
+// The only PG_TRY of the library. The function is not inlined, and nothing is inlined into it. So
+// no variable of a caller is in a register that the jump sets back.
 #include "server/attempt.hpp"
 
 namespace kanthorq {
 
-// Anybody's code may raise an error with the code of a cancel. So that does not count: only the
-// server's function for interrupts does.
+// Is it the wish of a user or of the server that this session stop? The SQLSTATE does not prove it,
+// because anybody's code may raise it. Only the server's function for interrupts is meant.
 static bool is_cancel(const ErrorData& error) {
   return error.sqlerrcode == ERRCODE_QUERY_CANCELED && error.funcname &&
          strcmp(error.funcname, "ProcessInterrupts") == 0;

@@ -6,9 +6,10 @@
 // ones (partitions.hpp) may have any position.
 //
 // The caller holds a lock on the stream's table, so no partition is dropped meanwhile. A snapshot
-// may be older than a drop, so a partition that is gone is skipped. A partition that lacks a
-// stream's columns or an index, as its owner may have altered it, raises 55000. If the caller
-// limits how much is looked at, it is too much instead: then a view shows less, and does not fail.
+// may be older than a drop, so a partition that is gone is skipped. If its owner has altered a
+// partition so that it lacks a stream's columns or an index, that raises 55000. But if the caller
+// limits how much is looked at, the merge ends there as if that were reached: a view shows less,
+// and does not fail.
 #pragma once
 
 #include "server/pg.hpp"

@@ -7,10 +7,11 @@ namespace kanthorq {
 
 namespace {
 
-// What a snapshot sees, and not where it lies: the address of one that was freed is used again. In
-// one subtransaction, the snapshots that a session takes differ in these numbers if they differ in
-// what they see. The transactions that were running when one was taken only become fewer, until a
-// further transaction has ended; and what this session has changed itself counts as commands.
+// Knows a snapshot again by what it sees. Its address would not do, because the address of one that
+// was freed is used again. If two snapshots of one subtransaction see different things, they differ
+// in one of these numbers:
+// - Another transaction has ended between them. Then fewer are running, or xmin or xmax has moved.
+// - This session has changed something itself. Then the command differs.
 struct Sight {
   Oid stream;
   LocalTransactionId transaction;
@@ -61,8 +62,8 @@ void read_list(const OpenStream& stream, Snapshot snapshot, int64 after) {
 
 }  // namespace
 
-// The second time, all of them are read. Else positions that are asked for in descending order
-// would have the list read each time.
+// If the list does not reach back far enough, all of it is read. Otherwise it would be read again
+// and again for whoever asks for positions in descending order.
 PartitionList& listed_partitions(const OpenStream& stream, Snapshot snapshot, int64 after) {
   if (!IsMVCCSnapshot(snapshot)) {
     known.sight = {};

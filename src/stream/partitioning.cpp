@@ -20,8 +20,8 @@ constexpr const char* default_mark = "default";
                   errhint("Months and years are not equally long; use '30 days', say.")));
 }
 
-// Of an interval, in milliseconds.
-int64 whole_hours(Datum value) {
+// An interval in milliseconds. Raises 22023 unless it is whole hours.
+int64 milliseconds_of(Datum value) {
   constexpr int64 longest = 100 * 365 * day_ms;
   constexpr int64 hour_us = hour_ms * 1000;
   const Interval* interval = DatumGetIntervalP(value);
@@ -36,10 +36,11 @@ char* default_partition_interval;
 }  // namespace
 
 int64 partition_interval_argument(FunctionCallInfo fcinfo, int argument) {
-  if (!PG_ARGISNULL(argument)) return whole_hours(PG_GETARG_DATUM(argument));
+  if (!PG_ARGISNULL(argument)) return milliseconds_of(PG_GETARG_DATUM(argument));
   if (!*default_partition_interval) return 0;
-  return whole_hours(DirectFunctionCall3(interval_in, CStringGetDatum(default_partition_interval),
-                                         ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+  return milliseconds_of(DirectFunctionCall3(interval_in,
+                                             CStringGetDatum(default_partition_interval),
+                                             ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
 }
 
 void define_partition_settings() {

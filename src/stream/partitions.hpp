@@ -1,12 +1,12 @@
 // The partitions of a stream: tables that hold its events by their ids, each from one id up to
 // another one, and a default partition for all other ids. A plain stream has none.
 //
-// Positions don't follow the ids. So a partition is open while events may come to it: then a reader
-// by position always looks into it. Some time after its end it is closed, and the table
-// kanthorq_partition says which positions it holds. An event that comes later notes a reopening
-// there, in its own transaction. Ranges and notes are rows of one table, and are read in one scan
-// with one snapshot that is not older than the list of open writers (docs/partitions.md has the
-// reasons).
+// Positions don't follow the ids. So a reader by position always looks into a partition that is
+// open, which means that events may come to it. Some time after its end a partition is closed, and
+// the table kanthorq_partition says which positions it holds. An event that comes later notes a
+// reopening there, in its own transaction. Ranges and notes are rows of one table, and are read in
+// one scan with one snapshot that is not older than the list of open writers (docs/partitions.md
+// has the reasons).
 #pragma once
 
 #include "server/pg.hpp"
