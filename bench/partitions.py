@@ -1,6 +1,8 @@
 """A partitioned stream beside a plain one with the same events: publishing, pulls at its head, a
 replay, a page."""
 
+import re
+
 from consuming import drain_rate
 from figures import Goal, Section, Table, alternate, figure, ratios
 from publishing import ARRAYS, EVENT
@@ -68,7 +70,7 @@ def drop(server, name):
 
 
 def partitions(bench):
-    return [into_the_last(bench), at_the_head(bench), replay(bench)]
+    return [into_the_last(bench), at_the_head(bench), in_a_new_session(bench), replay(bench)]
 
 
 def into_the_last(bench):
@@ -125,6 +127,41 @@ def at_the_head(bench):
         "1 session, `pgbench -M prepared`. A stream with 395 closed partitions and 6 open ones, "
         "beside a plain one with the same events. The pulls are among the last 25,000 events, in "
         "a transaction that is rolled back.", [table], goals)
+
+
+def first_call(server, call):
+    """The milliseconds that a call takes as the first one of a session."""
+    printed = server.run(["psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-d", "postgres"],
+                         f"SELECT kanthorq_ulid();\nBEGIN;\n\\timing on\n{call}\n")
+    return float(re.search(r"^Time: ([0-9.]+) ms", printed, re.M).group(1))
+
+
+def in_a_new_session(bench):
+    server, sessions = bench.server, 10
+    make(server, "looked_at", days=395, events=1, today=1000)
+    for stream in ("looked_at", "looked_at_plain"):
+        server.seek(stream, server.sql(
+            f"SELECT id FROM kanthorq_stream_{stream} ORDER BY position DESC OFFSET 499 LIMIT 1"))
+    calls = {"publish": "SELECT kanthorq_publish('{}', 'order.created', '');",
+             "pull of 100": "SELECT count(*) FROM kanthorq_pull('{}', 100);"}
+    samples = alternate(
+        {(what, stream): lambda call=call, stream=stream: min(
+            first_call(server, call.format(stream)) for _ in range(sessions))
+         for what, call in calls.items() for stream in ("looked_at", "looked_at_plain")},
+        bench.rounds, server.checkpoint)
+    drop(server, "looked_at")
+    table = Table(["what", "ms", "ms of a plain stream", "ratio"])
+    goals = []
+    for what, key, goal in (("publish", "first_publish", 3), ("pull of 100", "first_pull", 2)):
+        sides = samples[what, "looked_at"], samples[what, "looked_at_plain"]
+        table.lines.append([f"first {what}", *(figure(side) for side in sides), figure(ratios(*sides))])
+        goals.append(Goal(f"partitions.{key}", f"the first {what} in a new session, of a stream "
+                          "with 400 partitions, to a plain one", ratios(*sides), goal, "at most"))
+    return Section(
+        "A partitioned stream in a new session",
+        f"The first call of a session, in a transaction that is rolled back; the least of {sessions} "
+        "sessions in each round. A stream with 395 closed partitions and 6 open ones; the pull is among "
+        "its last 500 events.", [table], goals)
 
 
 def replay(bench):

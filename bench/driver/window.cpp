@@ -68,6 +68,7 @@ void report(Counts& counts, double seconds) {
               counts.lags > 0 ? counts.lag_sum / counts.lags : seconds * 1000, counts.lag_max);
   counts.lag_sum = counts.lag_max = 0;
   counts.lags = 0;
+  std::fflush(stdout);  // it may be ended before its time
 }
 
 }  // namespace

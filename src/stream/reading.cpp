@@ -22,11 +22,13 @@ struct KnownCompleteness {
 
 constinit Knowledge<KnownCompleteness> known_completeness;
 
+// Not from the table's partition descriptor: for that, a session's first pull would read the catalogs
+// about each partition.
 Oid find_unlisted(Relation table, const Partitions& listed) {
-  PartitionDesc partitions = RelationGetPartitionDesc(table, true);
-  for (int i = 0; i < partitions->nparts; i++) {
-    const auto is_it = [&](const Partition& one) { return one.table == partitions->oids[i]; };
-    if (std::none_of(listed.items, listed.items + listed.count, is_it)) return partitions->oids[i];
+  ListCell* cell = nullptr;
+  foreach (cell, find_inheritance_children(RelationGetRelid(table), NoLock)) {
+    const auto is_it = [&](const Partition& one) { return one.table == lfirst_oid(cell); };
+    if (std::none_of(listed.items, listed.items + listed.count, is_it)) return lfirst_oid(cell);
   }
   return InvalidOid;
 }

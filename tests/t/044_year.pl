@@ -89,10 +89,26 @@ sub measures {
         FROM kanthorq_streams WHERE name = '$stream';}) =~ s/\s+$//r;
 }
 
-my (%bytes, %partitions);
+# The buffers that a pull of 100 looks at, which is rolled back, and the milliseconds that it takes.
+sub pull_costs {
+    my $plan = run_sql(q{
+        BEGIN;
+        EXPLAIN (ANALYZE, BUFFERS, TIMING OFF) SELECT * FROM kanthorq_pull('quick', 100);
+        ROLLBACK;});
+    my ($read) = $plan =~ /^Function Scan[^\n]*\n\s+Buffers: shared ([^\n]*)/m or die "no buffers: $plan";
+    my $buffers = 0;
+    $buffers += $1 while $read =~ /(?:hit|read)=(\d+)/g;
+    my ($ms) = $plan =~ /^Execution Time: ([\d.]+) ms/m;
+    return ($buffers, $ms);
+}
+
+sub median { return (sort { $a <=> $b } @_)[ @_ / 2 ] }
+
+my (%bytes, %partitions, @buffers, @ms);
 for my $day (1 .. $days) {
     set_clock($day * 86_400);
     run_sql(publish('skips') . publish('keeps'));
+    ($buffers[$day], $ms[$day]) = pull_costs();
     consume_all('quick');
     run_sql(consume('slow', int($events * 0.8)));
     my $is_working = $day < $stops || $day >= $goes_on;
@@ -123,6 +139,14 @@ my ($least, $most) = (sort { $a <=> $b } map { $partitions{skips}[$_] } @from_60
 cmp_ok($most - $least, '<=', 1, "the stream that skips has $least to $most partitions");
 ($least, $most) = (sort { $a <=> $b } map { $bytes{skips}[$_] } @from_60)[ 0, -1 ];
 cmp_ok($most, '<=', 1.1 * $least, "and $least to $most bytes");
+
+# A pull looks at as many buffers at the end of the year as in its first months, when all versions of a day are new.
+my @early = @buffers[ 60 .. 90 ];
+my @late  = @buffers[ $days - 30 .. $days ];
+cmp_ok(median(@late), '<=', 1.5 * median(@early),
+    'a pull looks at ' . median(@early) . ' buffers early in the year and ' . median(@late) . ' at its end');
+diag('a pull of 100 takes ' . median(@ms[ 60 .. 90 ]) . ' ms early in the year and '
+      . median(@ms[ $days - 30 .. $days ]) . ' at its end');
 
 # The other one keeps what its consumer has not finished, and removes it when it has.
 cmp_ok($partitions{keeps}[ $goes_on - 1 ], '>=', $goes_on - $stops, 'the stream that keeps waits for its consumer');
