@@ -24,8 +24,13 @@ my %before = (
     operating => q{
         SELECT kanthorq_stream_create('order_update');
         SELECT kanthorq_consumer_create('invoices', 'order_update');
-        SELECT kanthorq_publish_text('order_update', 'order.paid', '8')});
-for my $page (qw(streams consumers publishing operating)) {
+        SELECT kanthorq_publish_text('order_update', 'order.paid', '8')},
+    retention => q{
+        SELECT kanthorq_stream_create('page_view');
+        CREATE SCHEMA cron;
+        CREATE FUNCTION cron.schedule(name text, schedule text, command text) RETURNS void RETURN NULL;
+        ALTER DATABASE retention SET client_min_messages = warning});
+for my $page (qw(streams consumers publishing operating partitions retention)) {
     $node->safe_psql('postgres', "CREATE DATABASE $page");
     $node->safe_psql($page, 'CREATE EXTENSION kanthorq');
     $node->safe_psql($page, $before{$page}) if $before{$page};
