@@ -22,8 +22,8 @@ struct KnownCompleteness {
 
 constinit Knowledge<KnownCompleteness> known_completeness;
 
-// Not from the table's partition descriptor: for that, a session's first pull would read the catalogs
-// about each partition.
+// Not from the table's partition descriptor: for that, a session's first pull would read the
+// catalogs about each partition.
 Oid find_unlisted(Relation table, const Partitions& listed) {
   ListCell* cell = nullptr;
   foreach (cell, find_inheritance_children(RelationGetRelid(table), NoLock)) {
