@@ -14,10 +14,12 @@ constexpr int64 day_ms = 24 * hour_ms;
 constexpr const char* default_mark = "default";
 
 [[noreturn]] void raise_interval(Datum interval) {
-  ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid partition_interval"),
-                  errdetail("The interval is %s; it must be whole hours, days or weeks.",
-                            DatumGetCString(DirectFunctionCall1(interval_out, interval))),
-                  errhint("Months and years are not equally long; use '30 days', say.")));
+  ereport(ERROR,
+          (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid partition_interval"),
+           errdetail("The interval is %s; it must be whole hours, days or weeks, at most 36500 "
+                     "days.",
+                     DatumGetCString(DirectFunctionCall1(interval_out, interval))),
+           errhint("Months and years are not equally long; use '30 days', say.")));
 }
 
 // An interval in milliseconds. Raises 22023 unless it is whole hours.
