@@ -629,7 +629,7 @@ COMMENT ON COLUMN kanthorq_streams.created_at IS
 COMMENT ON COLUMN kanthorq_streams.events IS
 'about how many events it has: an estimate from the statistics that the server keeps of the table, never more than last_position; null if there are no statistics';
 COMMENT ON COLUMN kanthorq_streams.bytes IS
-'the size of the table, its indexes and what is stored out of line';
+'the size of the table or of all its partitions, with their indexes and what is stored out of line';
 COMMENT ON COLUMN kanthorq_streams.last_position IS
 'the last position that was handed out, whether an event came of it or not: not a count of events';
 COMMENT ON COLUMN kanthorq_streams.newest_id IS

@@ -30,6 +30,11 @@ SELECT name, skipped, blocking_since IS NOT NULL AS blocks, blocking_events
     FROM kanthorq_consumers WHERE stream = 'expiry' ORDER BY name;
 SELECT regexp_replace(said, 'since .*?\.(?= Consumer|$)', 'since ...', 'g') AS said, done, error
     FROM kanthorq_maintenance WHERE stream_name = 'expiry' AND step = 'retention';
+-- What is noted of a consumer is gone with it.
+BEGIN;
+SELECT kanthorq_consumer_drop('expiry_busy', 'expiry_busy');
+SELECT consumer FROM kanthorq_retention_block WHERE stream = 'expiry';
+ROLLBACK;
 -- One has finished them, and the other has one of the second day in a lease, and one is to be tried again.
 SELECT kanthorq_ack('expiry_busy', max(lease)) FROM kanthorq_pull('expiry_busy');
 SELECT max(lease) AS lease, min(id) AS one FROM kanthorq_pull('expiry_idle') \gset

@@ -9,6 +9,7 @@
 #include "consumer/task_table.hpp"
 #include "core/cursor.hpp"
 #include "core/name.hpp"
+#include "retention/blocked.hpp"
 #include "server/datum.hpp"
 #include "server/fault.hpp"
 #include "server/lock.hpp"
@@ -52,7 +53,9 @@ namespace {
 void unregister_consumer(Oid schema, std::string_view name) {
   with_own_table(schema, consumer_registry, RowExclusiveLock, [&](Relation registry) {
     HeapTuple row = find_consumer(schema, name);
-    if (row) delete_row(registry, row);
+    if (!row) return;
+    forget_blocked(schema, stream_of_consumer(schema, row), name);
+    delete_row(registry, row);
   });
   KANTHORQ_TEST_POINT("consumer_drop_row");
   delete_leases(schema, name);

@@ -85,6 +85,11 @@ void note_blocked(Oid schema, std::string_view stream, std::string_view consumer
   });
 }
 
+void forget_blocked(Oid schema, std::string_view stream, std::string_view consumer) {
+  with_own_table(schema, block_table, RowExclusiveLock,
+                 [&](Relation table) { delete_row(table, find_row(table, stream, consumer)); });
+}
+
 const char* end_blocked(Oid schema, std::string_view stream, int64 run_started) {
   return with_own_table(schema, block_table, RowExclusiveLock, [&](Relation table) -> const char* {
     StringInfoData said;

@@ -22,6 +22,9 @@ void note_blocked(Oid schema, std::string_view stream, std::string_view consumer
 // others; null if there are none.
 const char* end_blocked(Oid schema, std::string_view stream, int64 run_started);
 
+// Forgets one consumer of the stream.
+void forget_blocked(Oid schema, std::string_view stream, std::string_view consumer);
+
 // Forgets all of the stream.
 inline void forget_blocked(Oid schema, std::string_view stream) {
   (void)end_blocked(schema, stream, PG_INT64_MAX);

@@ -298,6 +298,6 @@ KANTHORQ_FUNCTION(kanthorq_stream_retention) {
   settings.keep_ms = keep_ms;
   settings.on_lag = on_lag;
   write_stream_settings(schema, name, settings);
-  if (keep_ms == 0) forget_blocked(schema, name);
+  if (keep_ms == 0 || on_lag == OnLag::skip) forget_blocked(schema, name);  // nobody keeps any
   PG_RETURN_VOID();
 }
