@@ -47,4 +47,84 @@ SET ROLE kanthorq_by_hand;
 SELECT kanthorq_txid('by_hand');
 RESET ROLE;
 DROP ROLE kanthorq_by_hand;
+
+-- The server makes the indexes that a partition lacks, and an INSERT or COPY through the stream's table takes the
+-- defaults of that. Only the checks must be there.
+\set attach 'ALTER TABLE kanthorq_stream_by_hand ATTACH PARTITION kanthorq_stream_by_hand__bare FOR VALUES FROM (''01AQ0000000000000000000000'') TO (''01AR0000000000000000000000'')'
+CREATE TABLE kanthorq_stream_by_hand__bare (LIKE kanthorq_stream_by_hand);
+:attach;
+DROP TABLE kanthorq_stream_by_hand__bare;
+CREATE TABLE kanthorq_stream_by_hand__bare (LIKE kanthorq_stream_by_hand INCLUDING CONSTRAINTS);
+:attach;
+INSERT INTO kanthorq_stream_by_hand (id, subject, body) VALUES ('01AQ0000000000000000000001', 'by.hand', 'inserted');
+COPY kanthorq_stream_by_hand (id, subject, body) FROM stdin;
+01AQ0000000000000000000002	by.hand	copied
+\.
+SELECT kanthorq_publish_text('by_hand', 'by.hand', 'published', id => '01AQ0000000000000000000003');
+SELECT test.refused($$INSERT INTO kanthorq_stream_by_hand (id, subject, body) VALUES ('01AQ0000000000000000000003', 'by.hand', 'twice')$$)
+    LIKE '23505 %' AS refused;
+SELECT * FROM kanthorq_pull('by_hand');
+CALL kanthorq_maintain();
+SELECT convert_from(body, 'UTF8') FROM kanthorq_pull('by_hand');
+-- For a statement that names the partition, its own defaults count, and it has none.
+SELECT test.refused($$INSERT INTO kanthorq_stream_by_hand__bare (id, subject, body, metadata, created_at)
+    VALUES ('01AQ0000000000000000000004', 'by.hand', '', '{}', 1)$$);
+
+-- CREATE TABLE ... PARTITION OF gives it all but the triggers for statements, which maintenance adds.
+CREATE TABLE kanthorq_stream_by_hand__of PARTITION OF kanthorq_stream_by_hand
+    FOR VALUES FROM ('01AR0000000000000000000000') TO ('01AS0000000000000000000000');
+COPY kanthorq_stream_by_hand (id, subject, body) FROM stdin;
+01AR0000000000000000000001	by.hand	copied
+\.
+SELECT * FROM kanthorq_pull('by_hand');
+CALL kanthorq_maintain();
+SELECT convert_from(body, 'UTF8') FROM kanthorq_pull('by_hand');
+DELETE FROM kanthorq_stream_by_hand__of;
+
+-- With its columns in another order, or partitioned itself, it can't be read by position, and no pull moves over its
+-- events. Everything else goes on.
+CREATE TABLE kanthorq_stream_by_hand__order (LIKE kanthorq_stream_by_hand INCLUDING CONSTRAINTS);
+ALTER TABLE kanthorq_stream_by_hand__order DROP subject;
+ALTER TABLE kanthorq_stream_by_hand__order ADD subject varchar(128) COLLATE "C" NOT NULL,
+    ADD CONSTRAINT kanthorq_subject_is_valid CHECK (kanthorq_is_subject(subject::text));
+ALTER TABLE kanthorq_stream_by_hand ATTACH PARTITION kanthorq_stream_by_hand__order
+    FOR VALUES FROM ('01AS0000000000000000000000') TO ('01AT0000000000000000000000');
+SELECT kanthorq_publish_text('by_hand', 'by.hand', 'other order', id => '01AS0000000000000000000001');
+CALL kanthorq_maintain();
+SELECT test.refused_in_full($$SELECT * FROM kanthorq_pull('by_hand')$$);
+SELECT convert_from(body, 'UTF8') FROM kanthorq_event_get('by_hand', '01AS0000000000000000000001');
+ALTER TABLE kanthorq_stream_by_hand DETACH PARTITION kanthorq_stream_by_hand__order;
+DROP TABLE kanthorq_stream_by_hand__order;
+CREATE TABLE kanthorq_stream_by_hand__parted PARTITION OF kanthorq_stream_by_hand
+    FOR VALUES FROM ('01AS0000000000000000000000') TO ('01AT0000000000000000000000') PARTITION BY RANGE (id);
+CREATE TABLE kanthorq_stream_by_hand__part PARTITION OF kanthorq_stream_by_hand__parted DEFAULT;
+SELECT kanthorq_publish_text('by_hand', 'by.hand', 'deeper', id => '01AS0000000000000000000001');
+CALL kanthorq_maintain();
+SELECT step, said, error FROM kanthorq_maintenance WHERE stream_name = 'by_hand' AND (said IS NOT NULL OR error IS NOT NULL);
+SELECT test.refused($$SELECT * FROM kanthorq_pull('by_hand')$$);
+SELECT convert_from(body, 'UTF8') FROM kanthorq_event_get('by_hand', '01AS0000000000000000000001');
+DROP TABLE kanthorq_stream_by_hand__parted;
+SELECT count(*) FROM kanthorq_pull('by_hand');
+
+-- The default partition is made again after it was dropped, and after it was detached, which leaves a table of its
+-- name with its events.
+\set other '018f0000-0000-7000-8000-000000000001'
+SELECT kanthorq_publish_text('by_hand', 'by.hand', 'dropped', id => :'other');
+DROP TABLE kanthorq_stream_by_hand__default;
+SELECT test.refused_in_full(format('SELECT kanthorq_publish_text(%L, %L, %L, id => %L)', 'by_hand', 'by.hand', '', :'other'));
+SELECT kanthorq_publish_text('by_hand', 'by.hand', 'of today') <> '';
+SELECT convert_from(body, 'UTF8') FROM kanthorq_pull('by_hand');
+CALL kanthorq_maintain();
+SELECT kanthorq_publish_text('by_hand', 'by.hand', 'detached', id => :'other');
+SELECT convert_from(body, 'UTF8') FROM kanthorq_pull('by_hand');
+ALTER TABLE kanthorq_stream_by_hand DETACH PARTITION kanthorq_stream_by_hand__default;
+CALL kanthorq_maintain();
+SELECT step, done, said, error FROM kanthorq_maintenance WHERE stream_name = 'by_hand' AND step IN ('guards', 'partitions') ORDER BY step;
+INSERT INTO kanthorq_stream_by_hand (id, subject, body) VALUES (:'other', 'by.hand', 'after it');
+SELECT tableoid::regclass, convert_from(body, 'UTF8') FROM kanthorq_stream_by_hand WHERE id = :'other';
+SELECT convert_from(body, 'UTF8') FROM kanthorq_pull('by_hand');
+SELECT convert_from(body, 'UTF8') FROM kanthorq_stream_by_hand__default;
+SELECT inhrelid::regclass FROM pg_inherits WHERE inhparent = kanthorq_stream_table('by_hand') AND NOT EXISTS (
+    SELECT FROM kanthorq_partition p WHERE p.partition = inhrelid);
+DROP TABLE kanthorq_stream_by_hand__default;
 SELECT kanthorq_stream_drop('by_hand', 'by_hand');

@@ -16,6 +16,7 @@
 #include "server/test_point.hpp"
 #include "server/wake.hpp"
 #include "stream/definition.hpp"
+#include "stream/partition_owner.hpp"
 #include "stream/partitions.hpp"
 #include "stream/recognition.hpp"
 
@@ -129,14 +130,25 @@ bool insert_into_partitions(const OpenStream& stream, std::string_view name, con
   return direct;
 }
 
+// The executor fires what is on the partitions.
+void require_no_foreign_code_on(const OpenStream& stream, const Route& route) {
+  for (int i = 0; i < route.count; i++)
+    require_no_foreign_code(stream, route.partitions[i], Access::changes);
+}
+
 bool insert_directly(const OpenStream& stream, std::string_view name, const EventBatch& batch) {
   const bool plain = stream.plain && !has_row_security(stream.table);
   if (!plain && !stream.is_partitioned) return false;
   require_insert_privilege(stream.table, event_columns);
   if (!stream.is_partitioned) return insert_into_table(stream, batch);
-  if (!is_partitioned_by_id(stream.table)) return false;
+  if (!is_partitioned_by_id(stream.table)) {
+    require_no_foreign_code(stream, Access::changes);
+    return false;
+  }
   const Route route = lock_partitions(stream, batch);
-  return plain && insert_into_partitions(stream, name, route, batch);
+  if (plain && insert_into_partitions(stream, name, route, batch)) return true;
+  require_no_foreign_code_on(stream, route);
+  return false;
 }
 
 void give_ids(const IdForm& form, const EventBatch& batch) {

@@ -42,13 +42,14 @@ std::string_view bound_text(PartitionBoundInfo bounds, int number) {
 }
 
 [[noreturn]] void raise_no_partition(Relation table, std::string_view id) {
-  ereport(ERROR,
-          (errcode(ERRCODE_CHECK_VIOLATION),
-           errmsg("no partition of relation \"%s\" found for row", RelationGetRelationName(table)),
-           errdetail("Partition key of the failing row contains (id) = (%s).", cstring_of(id)),
-           errhint("Attach a table with the same columns as the default partition, which holds the "
-                   "ids that no other partition holds."),
-           errtable(table)));
+  ereport(
+      ERROR,
+      (errcode(ERRCODE_CHECK_VIOLATION),
+       errmsg("no partition of relation \"%s\" found for row", RelationGetRelationName(table)),
+       errdetail("Partition key of the failing row contains (id) = (%s).", cstring_of(id)),
+       errhint("CALL kanthorq_maintain() makes the default partition again, which holds the ids "
+               "that no other partition holds."),
+       errtable(table)));
 }
 
 Stretch stretch_of(Relation table, PartitionDesc partitions, const Event& event) {

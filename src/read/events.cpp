@@ -176,7 +176,10 @@ bool add_pieces(FunctionCallInfo fcinfo, EventsPage page, const OpenStream& stre
     at = piece.upper;
     CHECK_FOR_INTERRUPTS();
   }
-  if (!has_asked) add_piece(fcinfo, page, no_ids(), table, all_ids);
+  if (!has_asked) {
+    require_no_foreign_code(stream, Access::reads);
+    add_piece(fcinfo, page, no_ids(), table, all_ids);
+  }
   return true;
 }
 
@@ -194,9 +197,9 @@ void add_until_steady(FunctionCallInfo fcinfo, Add add) {
 void add_page(FunctionCallInfo fcinfo, const EventsPage& page, const OpenStream& stream,
               const char* table) {
   if (stream.is_partitioned && !page.range.is_empty())
-    add_until_steady(fcinfo, [&] { return add_pieces(fcinfo, page, stream, table); });
-  else
-    add_piece(fcinfo, page, ranges_of(fcinfo, page, stream, table), table, all_ids);
+    return add_until_steady(fcinfo, [&] { return add_pieces(fcinfo, page, stream, table); });
+  require_no_foreign_code(stream, Access::reads);
+  add_piece(fcinfo, page, ranges_of(fcinfo, page, stream, table), table, all_ids);
 }
 
 // Adds the event. Returns false if the piece of the ids that has it has changed meanwhile.
@@ -270,7 +273,8 @@ KANTHORQ_FUNCTION(kanthorq_events_by_subject) {
   const NullableDatum after_subject =
       after_subject_argument(fcinfo, given::after_subject, after_id);
   const int size = required_size(fcinfo, given::size, max_page_size);
-  return return_events(fcinfo, given::stream, [&](const OpenStream&, const char* table) {
+  return return_events(fcinfo, given::stream, [&](const OpenStream& stream, const char* table) {
+    require_no_foreign_code(stream, Access::reads);
     add_rows(fcinfo, [&](ReadQuery& query) {
       query.add(psprintf("SELECT %s FROM %s WHERE true", event_fields(), table));
       add_start(query, after_subject, after_id);

@@ -46,6 +46,13 @@ IdRanges ranges_in(const IdPiece& piece, const IdRanges& ranges) {
   return result;
 }
 
+void require_no_foreign_code(const OpenStream& stream, const IdPiece& piece) {
+  if (!stream.is_partitioned) return;
+  const Oid partition =
+      OidIsValid(piece.partition) ? piece.partition : default_partition(stream.table);
+  if (OidIsValid(partition)) require_no_foreign_code(stream, partition, Access::reads);
+}
+
 void add_id_piece(ReadQuery& query, const IdPiece& piece) {
   if (*piece.lower)
     query.add(" AND id OPERATOR(pg_catalog.>=) ", TEXTOID, CStringGetTextDatum(piece.lower));

@@ -10,6 +10,7 @@
 #include "server/scope.hpp"
 #include "server/test_point.hpp"
 #include "stream/open_stream.hpp"
+#include "stream/partition_owner.hpp"
 
 namespace kanthorq {
 
@@ -41,6 +42,10 @@ void add_id_piece(ReadQuery& query, const IdPiece& piece);
 // the events of the partition in the default one, from which they were moved.
 bool is_newer_than_statement(const OpenStream& stream, Oid partition);
 
+// Raises 55000 if planning a query for the piece might run code of a stranger
+// (partition_owner.hpp).
+void require_no_foreign_code(const OpenStream& stream, const IdPiece& piece);
+
 // Runs `body` with plans that read all partitions, whatever the bounds are.
 template <typename Body>
 auto with_all_partitions(Body body) {
@@ -57,10 +62,13 @@ void with_piece_of_statement(const OpenStream& stream, const IdPiece& piece, Bod
   const bool is_newer =
       OidIsValid(piece.partition) && is_newer_than_statement(stream, piece.partition);
   KANTHORQ_TEST_POINT("piece_found");
-  if (is_newer)
+  if (is_newer) {
+    require_no_foreign_code(stream, Access::reads);
     with_all_partitions(body);
-  else
+  } else {
+    require_no_foreign_code(stream, piece);
     body();
+  }
 }
 
 }  // namespace kanthorq

@@ -28,6 +28,7 @@
 #include "server/time.hpp"
 #include "stream/definition.hpp"
 #include "stream/open_stream.hpp"
+#include "stream/partition_owner.hpp"
 #include "stream/partitions.hpp"
 #include "stream/recognition.hpp"
 #include "stream/registry.hpp"
@@ -98,7 +99,9 @@ Oid next_to_close(const MaintainedStream& stream) {
     for (int i = 0; i < ranges.count; i++) {
       if (i + 1 <= *stream.progress || closing_time(stream, ranges.items[i]) > now) continue;
       for (int j = 0; j < states.count; j++) {
-        if (states.items[j].table != ranges.items[i].table || !states.items[j].is_open()) continue;
+        if (states.items[j].table != ranges.items[i].table || !states.items[j].is_open() ||
+            !is_of_stream_owner(stream.table, ranges.items[i].table))
+          continue;
         *stream.progress = i + 1;
         return ranges.items[i].table;
       }
@@ -156,5 +159,6 @@ KANTHORQ_FUNCTION(kanthorq_partition_close) {
   if (!found.is_partition || found.is_default)
     raise_not_closable(partition, name, found.is_default);
   if (!is_open(schema, found.table, partition)) PG_RETURN_BOOL(false);
+  require_of_stream_owner(found.table, partition);
   PG_RETURN_BOOL(close_now(schema, found.table, partition));
 }

@@ -14,6 +14,7 @@
 #include "server/scope.hpp"
 #include "server/test_point.hpp"
 #include "stream/foreign_keys.hpp"
+#include "stream/partition_owner.hpp"
 #include "stream/partitions.hpp"
 
 namespace kanthorq {
@@ -32,14 +33,15 @@ bool is_retired(const Partitions& states, Oid partition) {
   return false;
 }
 
-// The least one above those that this run has tried; InvalidOid if there is none.
+// The least one above those that this run has tried, of the stream's owner; InvalidOid if there is
+// none.
 Oid next_retired(const MaintainedStream& stream) {
   const Partitions states = newest_states(stream);
   Oid next = InvalidOid;
   for (int i = 0; i < states.count; i++) {
     const Partition& state = states.items[i];
     if (state.is_retired() && state.table > static_cast<Oid>(*stream.progress) &&
-        (!OidIsValid(next) || state.table < next))
+        (!OidIsValid(next) || state.table < next) && is_of_stream_owner(stream.table, state.table))
       next = state.table;
   }
   return next;

@@ -27,6 +27,7 @@
 #include "server/test_point.hpp"
 #include "server/time.hpp"
 #include "stream/open_stream.hpp"
+#include "stream/partition_owner.hpp"
 #include "stream/partitions.hpp"
 #include "stream/reading.hpp"
 #include "stream/registry.hpp"
@@ -63,7 +64,8 @@ struct Expiry {
   Run run;
 };
 
-// The partitions that have to go. `whole`: each is closed, and holds old events only.
+// The partitions that have to go, or some events of them, and that belong to the stream's owner.
+// `whole`: each is closed, and holds old events only.
 struct OldPartitions {
   ClosedPartition* whole;
   int whole_count;
@@ -75,8 +77,9 @@ OldPartitions find_old_partitions(const Expiry& expiry) {
   const RangePartitions ranges = range_partitions(expiry.stream.table);
   OldPartitions old{palloc_array_of<ClosedPartition>(ranges.count + 1), 0,
                     palloc_array_of<Oid>(ranges.count + 2), 0};
+  const Oid table = RelationGetRelid(expiry.stream.table);
   const Oid rest = default_partition(expiry.stream.table);
-  if (OidIsValid(rest)) old.others[old.others_count++] = rest;
+  if (OidIsValid(rest) && is_of_stream_owner(table, rest)) old.others[old.others_count++] = rest;
   const Partitions states = newest_states(expiry.stream);
   for (int i = 0; i < ranges.count; i++) {
     const RangePartition& range = ranges.items[i];
@@ -84,6 +87,7 @@ OldPartitions find_old_partitions(const Expiry& expiry) {
     if (upper.fault != EventIdFault::none || upper.milliseconds > expiry.before_ms) continue;
     const Partition* state = find_partition(states, range.table);
     if (!state || state->is_open() || state->is_retired()) continue;  // an open one is closed first
+    if (!is_of_stream_owner(table, range.table)) continue;
     if (holds_earlier_ids_only(range))
       old.whole[old.whole_count++] = {range.table, {state->first, state->last}};
     else

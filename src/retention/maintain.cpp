@@ -110,8 +110,8 @@ Next call(Run& run, MemoryContext memory) {
   const int64 progress_before = run.progress;
   StepResult result;
   const ErrorData* error = attempt([&] {
-    result = call_step(
-        run, {run.schema, run.name, table, stream_settings(run.schema, run.name), &run.progress});
+    result = call_step(run, {run.schema, run.name, table, stream_settings(run.schema, run.name),
+                             &run.progress, GetUserId()});
   });
   Next next = result.has_more ? Next::again : Next::next_step;
   run.row.duration_ms += steady_ms() - started;

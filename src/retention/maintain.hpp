@@ -27,6 +27,8 @@ struct MaintainedStream {
   // step understands. A step that does one thing in a call sets it before it does that. Then the
   // next call goes on with another thing, also after an error.
   int64* progress;
+
+  Oid caller = InvalidOid;  // who has called maintenance, and may have rights that the owner lacks
 };
 
 // What a call of a step did.

@@ -21,6 +21,7 @@
 #include "server/time.hpp"
 #include "stream/definition.hpp"
 #include "stream/foreign_keys.hpp"
+#include "stream/partition_owner.hpp"
 #include "stream/partitioning.hpp"
 #include "stream/partitions.hpp"
 
@@ -87,9 +88,11 @@ bool publishes_deletes(Relation partition) {
 }
 
 // Why the rows must not move; null if they may.
-const char* obstacle(Oid partition, const Range& range, const RowCount& rows) {
+const char* obstacle(Oid stream, Oid partition, const Range& range, const RowCount& rows) {
   const char* from =
       psprintf("The events from \"%s\" on stay in the default partition: ", range.lower);
+  if (!is_of_stream_owner(stream, partition))
+    return psprintf("%sit belongs to another role than the stream.", from);
   if (rows.is_changing) return psprintf("%san open transaction has written some of them.", from);
   if (rows.count > max_moved_rows)
     return psprintf(
@@ -173,7 +176,7 @@ const char* make_partition(const MaintainedStream& stream, const Layout& layout,
     waiting = count_waiting(layout.default_partition, range);
   }
   if (waiting.count > 0) {
-    const char* reason = obstacle(layout.default_partition, range, waiting);
+    const char* reason = obstacle(stream.table, layout.default_partition, range, waiting);
     if (reason) return reason;
   }
   moved = waiting.count;
@@ -273,9 +276,20 @@ int64 newest_waiting_before(const MaintainedStream& stream, const Layout& layout
 
 }  // namespace
 
+// It was dropped or detached by hand. Without it, ids of other forms and times have no place.
+static StepResult make_default(const MaintainedStream& stream) {
+  with_spi([&] { add_default_partition(stream.schema, stream.name, stream.table); });
+  return {.done = 1, .has_more = true};
+}
+
 StepResult make_partitions_ahead(const MaintainedStream& stream) {
   if (stream.settings.partition_ms == 0) return {};
+  constexpr int64 before_all = 1;  // the default partition was tried: all others start later
   const Layout layout = read_layout(stream.table);
+  if (!OidIsValid(layout.default_partition) && *stream.progress == 0) {
+    *stream.progress = before_all;
+    return make_default(stream);
+  }
   for (int64 start = partition_start(stream.settings, now_ms()); start <= newest_start(stream);
        start += stream.settings.partition_ms) {
     const Range range = range_from(stream, start);
@@ -294,7 +308,9 @@ StepResult empty_default(const MaintainedStream& stream) {
   if (stream.settings.partition_ms == 0) return {};
   constexpr int64 first_of_all = 1;  // the first range was tried: it starts at 0
   const Layout layout = read_layout(stream.table);
-  if (!OidIsValid(layout.default_partition) || *stream.progress == first_of_all) return {};
+  if (!OidIsValid(layout.default_partition) || *stream.progress == first_of_all ||
+      !is_of_stream_owner(stream.table, layout.default_partition))
+    return {};
   const int64 before =
       *stream.progress > 0 ? *stream.progress : newest_start(stream) + stream.settings.partition_ms;
   const int64 start = newest_waiting_before(stream, layout, before);

@@ -32,6 +32,7 @@
 #include "server/test_point.hpp"
 #include "stream/definition.hpp"
 #include "stream/open_stream.hpp"
+#include "stream/partition_owner.hpp"
 #include "stream/partitions.hpp"
 #include "stream/reading.hpp"
 #include "stream/registry.hpp"
@@ -214,6 +215,7 @@ KANTHORQ_FUNCTION(kanthorq_event_remove) {
   const auto remove = [&](const OpenStream& stream) -> uint64 {
     require_ownership(RelationGetRelid(stream.table));
     if (ids.count == 0) return 0;  // or null, as array_agg over no rows is
+    require_no_foreign_code(stream, Access::changes);
     return stream.is_partitioned ? remove_from_partitions(stream.table, ids)
                                  : remove_ids(stream.table, PG_GETARG_DATUM(argument::ids));
   };
@@ -234,6 +236,7 @@ KANTHORQ_FUNCTION(kanthorq_stream_trim) {
   lock_stream_name(schema, name, ShareLock);  // the stream stays what it is
   const auto trim = [&](const OpenStream& stream) {
     require_ownership(RelationGetRelid(stream.table));
+    require_no_foreign_code(stream, Access::changes);
     // What is checked is what is removed: an event that comes later, with an id of long ago, stays.
     return with_newest_snapshot([&](Snapshot newest) {
       if (!PG_GETARG_BOOL(argument::force))

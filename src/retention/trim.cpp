@@ -22,6 +22,7 @@
 #include "server/test_point.hpp"
 #include "server/time.hpp"
 #include "stream/open_stream.hpp"
+#include "stream/partition_owner.hpp"
 #include "stream/partitions.hpp"
 #include "stream/reading.hpp"
 #include "stream/registry.hpp"
@@ -78,9 +79,11 @@ void in_transaction(const Trim& trim, Body body) {
   SPI_commit();
 }
 
-// The tables that may have old events, the oldest first.
+// The tables that may have old events, the oldest first. Removing as the stream's owner fires what
+// is on them.
 void find_parts(Trim& trim, const OpenStream& stream, MemoryContext memory) {
   const auto add = [&](Oid table, bool is_whole) {
+    require_of_stream_owner(RelationGetRelid(stream.table), table);
     trim.parts[trim.count++] = {table, is_whole, {}};
   };
   if (!stream.is_partitioned) {

@@ -30,6 +30,16 @@ auto as_owner_of(Oid table, Body body) {
   });
 }
 
+// Runs `body` as this role, with the same restrictions as now.
+template <typename Body>
+auto as_role(Oid role, Body body) {
+  Oid user = InvalidOid;
+  int context = 0;
+  GetUserIdAndSecContext(&user, &context);
+  SetUserIdAndSecContext(role, context);
+  return run_and_close(body, [&] { SetUserIdAndSecContext(user, context); });
+}
+
 // From now on the transaction fires the triggers of constraints at once, among them those that wait
 // for its end. Nothing else may be under way.
 void fire_constraints_at_once();

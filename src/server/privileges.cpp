@@ -44,7 +44,26 @@ bool may_insert_some(Oid table) {
          pg_attribute_aclcheck_all(table, GetUserId(), ACL_INSERT, ACLMASK_ANY) == ACLCHECK_OK;
 }
 
-bool is_owner(Oid table) { return owns_relation(table, GetUserId()); }
+bool is_owner(Oid table) { return is_owner(table, GetUserId()); }
+
+bool is_owner(Oid table, Oid role) { return owns_relation(table, role); }
+
+bool lets_others_add_triggers(Oid table, Oid other) {
+  HeapTuple row = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
+  if (!HeapTupleIsValid(row)) return false;
+  bool has_none;
+  const Datum stored = SysCacheGetAttr(RELOID, row, Anum_pg_class_relacl, &has_none);
+  Acl* grants = has_none ? nullptr : DatumGetAclPCopy(stored);
+  const Oid owner = reinterpret_cast<Form_pg_class>(GETSTRUCT(row))->relowner;
+  ReleaseSysCache(row);
+  for (int i = 0; grants && i < ACL_NUM(grants); i++) {
+    const AclItem& grant = ACL_DAT(grants)[i];
+    if (grant.ai_grantee != owner && (ACLITEM_GET_PRIVS(grant) & ACL_TRIGGER) != 0 &&
+        pg_class_aclcheck(other, grant.ai_grantee, ACL_TRIGGER) != ACLCHECK_OK)
+      return true;
+  }
+  return false;
+}
 
 void require_ownership(Oid table) {
   if (!is_owner(table))

@@ -26,8 +26,14 @@ bool may_insert_some(Oid table);
 // Is the current user the owner of the table, or has it the owner's rights?
 bool is_owner(Oid table);
 
-// Raises 42501 if it is not.
+// Is this role the owner of the table, or has it the owner's rights?
+bool is_owner(Oid table, Oid role);
+
+// Raises 42501 if the current user is not.
 void require_ownership(Oid table);
+
+// Has somebody else than its owner the privilege to put triggers on `table`, and not on `other`?
+bool lets_others_add_triggers(Oid table, Oid other);
 
 // Raises 55000 if the argument "confirm" does not repeat `name`. `kind` is "stream" or "consumer".
 void require_confirmation(FunctionCallInfo fcinfo, int argument, const char* kind,

@@ -7,6 +7,7 @@
 #include "server/scope.hpp"
 #include "server/test_point.hpp"
 #include "stream/definition.hpp"
+#include "stream/partition_owner.hpp"
 #include "stream/partitions.hpp"
 #include "stream/recognition.hpp"
 
@@ -50,6 +51,13 @@ void adopt_partitions(Oid schema, Oid stream, std::string_view name) {
   }
 }
 
+// What else they have is changed together with the stream's table, and by its owner.
+void require_own_partitions(Oid stream) {
+  ListCell* cell;
+  foreach (cell, find_inheritance_children(stream, NoLock))
+    require_of_stream_owner(stream, lfirst_oid(cell));
+}
+
 void require_same_kind(Relation table, const StreamShape& shape) {
   if (is_partitioned(table) == shape.is_partitioned) return;
   ereport(ERROR, (errcode(ERRCODE_DUPLICATE_OBJECT),
@@ -80,6 +88,7 @@ void adopt_stream_table(Oid schema, std::string_view name, const StreamShape& sh
   const char* difference = stream_definition_difference(table);
   if (difference) raise_not_stream_table(table, difference);
   require_same_kind(table, shape);
+  require_own_partitions(oid);
   const bool lacks_subject_index = shape.subject_index && !has_subject_index(table);
   const char* quoted = quoted_table_name(table);
   relation_close(table, NoLock);  // the definitions below refuse a table that is open

@@ -94,10 +94,9 @@ inline constexpr const char* stream_triggers[] = {writer_trigger, statement_trig
 inline constexpr const char* partition_triggers[] = {writer_trigger, statement_trigger,
                                                      closed_trigger};
 
-// The function that the first trigger calls.
+// The functions that they call.
 inline constexpr const char* writer_function = "kanthorq_stream_writer";
-
-// And the one that the trigger of a closed partition calls.
+inline constexpr const char* append_only_function = "kanthorq_stream_append_only";
 inline constexpr const char* closed_function = "kanthorq_partition_closed";
 
 struct StreamShape {

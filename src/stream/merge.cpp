@@ -100,8 +100,8 @@ const KnownPartition& knowledge_of(Relation partition) {
   ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
                   errmsg("cannot read the partition \"%s\" of table \"%s\": it was altered",
                          RelationGetRelationName(partition), RelationGetRelationName(rows->stream)),
-                  errdetail("It needs the columns of a stream in their order, and the indexes of "
-                            "the table.")));
+                  errdetail("It must be an ordinary table, with the columns of a stream in their "
+                            "order, and the indexes of the stream's table.")));
 }
 
 // Returns false if there is nothing to read in it.

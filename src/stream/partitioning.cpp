@@ -1,5 +1,6 @@
 #include "stream/partitioning.hpp"
 
+#include "core/name.hpp"
 #include "server/fault.hpp"
 #include "server/time.hpp"
 #include "stream/definition.hpp"
@@ -91,8 +92,19 @@ Oid add_range_partition(Oid schema, std::string_view name, Oid stream,
                        partition_lower(settings, start), partition_upper(settings, start));
 }
 
+// One that was detached by hand may still be there, and keeps its name.
+static const char* free_default_mark(Oid schema, std::string_view name) {
+  const char* mark = default_mark;
+  for (int number = 2;; number++) {
+    const TableName table = part_name(stream_table_prefix, name, mark);
+    if (!OidIsValid(get_relname_relid(table.c_str(), schema))) return mark;
+    mark = psprintf("%s%d", default_mark, number);
+    CHECK_FOR_INTERRUPTS();
+  }
+}
+
 Oid add_default_partition(Oid schema, std::string_view name, Oid stream) {
-  return add_partition(schema, name, stream, default_mark, nullptr, nullptr);
+  return add_partition(schema, name, stream, free_default_mark(schema, name), nullptr, nullptr);
 }
 
 }  // namespace kanthorq

@@ -77,12 +77,6 @@ const char* modifiers_difference(TupleDesc descriptor) {
   return nullptr;
 }
 
-Oid own_function(Oid schema, const char* name, Oid argument) {
-  oidvector* arguments = buildoidvector(&argument, OidIsValid(argument) ? 1 : 0);
-  return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum(name),
-                         PointerGetDatum(arguments), ObjectIdGetDatum(schema));
-}
-
 Node* strip_relabel(Node* node) {
   return IsA(node, RelabelType) ? reinterpret_cast<Node*>(castNode(RelabelType, node)->arg) : node;
 }
@@ -169,6 +163,12 @@ bool has_other_insert_triggers(Relation table, Oid schema) {
 }
 
 }  // namespace
+
+Oid own_function(Oid schema, const char* name, Oid argument) {
+  oidvector* arguments = buildoidvector(&argument, OidIsValid(argument) ? 1 : 0);
+  return GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum(name),
+                         PointerGetDatum(arguments), ObjectIdGetDatum(schema));
+}
 
 bool is_partitioned_by_id(Relation table) {
   PartitionKey key = RelationGetPartitionKey(table);

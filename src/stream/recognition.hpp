@@ -28,6 +28,9 @@ bool is_plain_stream_table(Relation table, Oid schema, std::string_view name);
 // of closed ones is not compared (has_closed_trigger()).
 bool is_plain_partition(Relation partition, Relation stream, Oid schema, std::string_view name);
 
+// The function of ours with this name and at most one argument; InvalidOid if there is none.
+Oid own_function(Oid schema, const char* name, Oid argument);
+
 // Has the partition the trigger that notes its reopening, and does it fire in every replication
 // role?
 bool has_closed_trigger(Relation partition, Oid schema);

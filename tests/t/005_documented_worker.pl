@@ -25,6 +25,9 @@ my %before = (
         SELECT kanthorq_stream_create('order_update');
         SELECT kanthorq_consumer_create('invoices', 'order_update');
         SELECT kanthorq_publish_text('order_update', 'order.paid', '8')},
+    partitions => q{
+        CREATE ROLE new_owner;
+        GRANT CREATE ON SCHEMA public TO new_owner},
     retention => q{
         SELECT kanthorq_stream_create('page_view');
         CREATE SCHEMA cron;
