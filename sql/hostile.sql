@@ -112,6 +112,13 @@ CREATE UNIQUE INDEX ON kanthorq_stream_hostile (id);
 SELECT kanthorq_publish('hostile', 'a.b', 'x', id => '01ARZ3NDEKTSV4RRFFQ69G5FAV', on_duplicate => 'skip');
 SELECT kanthorq_publish('hostile', 'a.b', 'x', id => '01ARZ3NDEKTSV4RRFFQ69G5FAV', on_duplicate => 'skip');
 
+-- A name that is longer than any stream's, with the hash of which there is a table.
+SET ROLE regress_kanthorq_mallory;
+CREATE TABLE kanthorq_stream_aaaaaaaaaaaaaaaaaaaaaaaaaaaaa__24c638d05c2865e5 ();
+SELECT * FROM kanthorq_stream_status(repeat('a', 1000000));
+DROP TABLE kanthorq_stream_aaaaaaaaaaaaaaaaaaaaaaaaaaaaa__24c638d05c2865e5;
+RESET ROLE;
+
 DROP TABLE reference;
 SELECT kanthorq_stream_drop(name, name) FROM kanthorq_stream_registry ORDER BY name;
 DROP FUNCTION steal(), wipe();

@@ -94,7 +94,10 @@ const KnownTable& knowledge_of(Relation relation, Oid schema, std::string_view n
 
 }  // namespace
 
+// Anybody may ask for the status of a stream of any name, and a long one may have the same hash as
+// another one's table.
 bool try_open_stream(Oid schema, std::string_view name, LOCKMODE lock, OpenStream& stream) {
+  if (name.size() > max_name_bytes) return false;
   TableName expected = table_name(stream_table_prefix, name);
   RangeVar* range = makeRangeVar(get_namespace_name(schema), expected.bytes.data(), -1);
   const Oid oid = RangeVarGetRelid(range, lock, true);
