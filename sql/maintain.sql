@@ -215,10 +215,19 @@ SELECT step, done, said, error FROM kanthorq_maintenance WHERE stream_name = 'ma
 DROP TRIGGER refuse ON kanthorq_stream_maintain__default;
 CALL kanthorq_maintain();
 SELECT * FROM pg_temp.told('maintain') WHERE step = 'default';
+-- An error may be as long as a gigabyte. Its head is enough.
+CREATE FUNCTION maintain_shout() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN RAISE EXCEPTION '%', repeat('no ', 100000) USING HINT = repeat('yes ', 100000); END $$;
+CREATE TRIGGER shout BEFORE DELETE ON kanthorq_stream_maintain__default FOR EACH ROW EXECUTE FUNCTION maintain_shout();
+SELECT pg_temp.publish('maintain', '', '01GX5ZZKBKACTAV9WEVGEMMVS0');
+SET client_min_messages = error;
+CALL kanthorq_maintain();
+SET client_min_messages = warning;
+SELECT length(error) FROM pg_temp.told('maintain') WHERE step = 'default';
+DROP TRIGGER shout ON kanthorq_stream_maintain__default;
 -- One that deletes less than it says.
 CREATE FUNCTION maintain_keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
 CREATE TRIGGER keep BEFORE DELETE ON kanthorq_stream_maintain__default FOR EACH ROW EXECUTE FUNCTION maintain_keep();
-SELECT pg_temp.publish('maintain', '', '01GX5ZZKBKACTAV9WEVGEMMVS0');
 CALL kanthorq_maintain();
 DROP TRIGGER keep ON kanthorq_stream_maintain__default;
 CALL kanthorq_maintain();
@@ -245,7 +254,7 @@ RESET default_transaction_isolation;
 -- What is told is gone with the stream.
 SELECT kanthorq_stream_drop('maintain', 'maintain'), kanthorq_stream_drop('maintain_after', 'maintain_after');
 SELECT count(*) FROM kanthorq_maintenance WHERE stream_name LIKE 'maintain%';
-DROP FUNCTION maintain_refuse(), maintain_keep();
+DROP FUNCTION maintain_refuse(), maintain_keep(), maintain_shout();
 RESET ROLE;
 REVOKE CREATE ON SCHEMA public FROM regress_kanthorq_maintain;
 DROP OWNED BY regress_kanthorq_maintain;

@@ -31,6 +31,85 @@ INSERT INTO kanthorq_stream_by_hand (id, subject, body) VALUES ('01AP00000000000
 SELECT kanthorq_publish_text('by_hand', 'by.hand', 'third', id => '01AP0000000000000000000002');
 SELECT convert_from(body, 'UTF8') FROM kanthorq_pull('by_hand');
 
+-- What lists it may be taken back. Then it is not listed, also for the session that saw it so.
+CREATE TABLE kanthorq_stream_by_hand__by_hand3 (LIKE kanthorq_stream_by_hand INCLUDING ALL EXCLUDING IDENTITY);
+ALTER TABLE kanthorq_stream_by_hand ATTACH PARTITION kanthorq_stream_by_hand__by_hand3
+    FOR VALUES FROM ('01AT0000000000000000000000') TO ('01AV0000000000000000000000');
+BEGIN;
+SAVEPOINT s;
+SELECT kanthorq_publish_text('by_hand', 'by.hand', 'nobody', id => '01AT0000000000000000000001');
+SELECT convert_from(body, 'UTF8') FROM kanthorq_pull('by_hand');
+ROLLBACK TO s;
+COMMIT;
+INSERT INTO kanthorq_stream_by_hand (id, subject, body) VALUES ('01AT0000000000000000000002', 'by.hand', 'fourth');
+SELECT convert_from(body, 'UTF8') FROM kanthorq_pull('by_hand');
+SELECT kanthorq_publish_text('by_hand', 'by.hand', 'fifth', id => '01AT0000000000000000000003');
+SELECT convert_from(body, 'UTF8') FROM kanthorq_pull('by_hand');
+
+-- A stream that was taken back with its savepoint, and another one of that name.
+BEGIN;
+SAVEPOINT s;
+SELECT name FROM kanthorq_stream_create('by_hand_again', partition_interval => '1 day');
+INSERT INTO kanthorq_stream_by_hand_again (subject, body) VALUES ('by.hand', 'taken back');
+ROLLBACK TO s;
+SELECT name FROM kanthorq_stream_create('by_hand_again', partition_interval => '1 day');
+INSERT INTO kanthorq_stream_by_hand_again (subject, body) VALUES ('by.hand', 'first');
+COMMIT;
+SELECT kanthorq_stream_drop('by_hand_again', 'by_hand_again');
+
+-- A column that is computed: a new partition has it, too.
+SELECT name FROM kanthorq_stream_create('by_hand_column', partition_interval => '1 day');
+ALTER TABLE kanthorq_stream_by_hand_column ADD COLUMN bytes integer GENERATED ALWAYS AS (length(body)) STORED;
+SELECT kanthorq_publish_text('by_hand_column', 'by.hand', 'hello', id => '01AN0000000000000000000001');
+CALL kanthorq_maintain();
+SELECT tableoid::regclass, bytes FROM kanthorq_stream_by_hand_column;
+SELECT kanthorq_stream_drop('by_hand_column', 'by_hand_column');
+
+-- Positions that were never handed out. Nobody gets these events, but they are not taken for those of a partition that
+-- is to be dropped, or that is open.
+SELECT name FROM kanthorq_stream_create('by_hand_positions', partition_interval => '1 day');
+INSERT INTO kanthorq_stream_by_hand_positions (id, subject, body, position) OVERRIDING SYSTEM VALUE
+VALUES ('01AN0000000000000000000002', 'by.hand', '', -1), ('01BN0000000000000000000002', 'by.hand', '', 9223372036854775807);
+CALL kanthorq_maintain();
+SELECT first_position, last_position FROM kanthorq_partition
+WHERE stream = 'kanthorq_stream_by_hand_positions'::regclass AND partition::text ~ '__201[67]' ORDER BY 1, 2;
+CALL kanthorq_maintain();
+SELECT position FROM kanthorq_stream_by_hand_positions ORDER BY position;
+SELECT kanthorq_stream_drop('by_hand_positions', 'by_hand_positions');
+
+-- One that has the columns in another order, so that their numbers mean something else. It is not read: a number is no
+-- address. Whoever attaches it may be anybody, and a superuser maintains it.
+CREATE ROLE kanthorq_by_hand;
+GRANT CREATE ON SCHEMA public TO kanthorq_by_hand;
+SET ROLE kanthorq_by_hand;
+SELECT name FROM kanthorq_stream_create('by_hand_order', partition_interval => '1 day');
+SELECT name FROM kanthorq_consumer_create('by_hand_order', 'by_hand_order');
+CREATE TABLE by_hand_order (position bigint NOT NULL, txid xid8 NOT NULL, body bytea NOT NULL,
+    metadata jsonb NOT NULL DEFAULT '{}', created_at bigint NOT NULL DEFAULT 1,
+    subject varchar(128) COLLATE "C" NOT NULL, id varchar(64) COLLATE "C" PRIMARY KEY,
+    CONSTRAINT kanthorq_id_is_sortable CHECK (kanthorq_is_event_id(id::text)),
+    CONSTRAINT kanthorq_subject_is_valid CHECK (kanthorq_is_subject(subject::text)),
+    CONSTRAINT kanthorq_metadata_is_object CHECK (jsonb_typeof(metadata) = 'object'));
+CREATE INDEX ON by_hand_order (position);
+CREATE TABLE by_hand_default (LIKE by_hand_order INCLUDING ALL);
+ALTER TABLE kanthorq_stream_by_hand_order ATTACH PARTITION by_hand_order
+    FOR VALUES FROM ('01AN0000000000000000000000') TO ('01AP0000000000000000000000');
+DROP TABLE kanthorq_stream_by_hand_order__default;
+ALTER TABLE kanthorq_stream_by_hand_order ATTACH PARTITION by_hand_default DEFAULT;
+INSERT INTO kanthorq_stream_by_hand_order (id, subject, body)
+VALUES ('01AN0000000000000000000001', 'by.hand', 'closed'), ('01BN0000000000000000000001', 'by.hand', 'default');
+CALL kanthorq_trim('by_hand_order', '01ZZZZZZZZZZZZZZZZZZZZZZZZ', 'by_hand_order', force => true);
+SELECT kanthorq_stream_retention('by_hand_order', '1 day', 'skip');
+RESET ROLE;
+SET client_min_messages = error;
+CALL kanthorq_maintain();
+RESET client_min_messages;
+SELECT step, said, error FROM kanthorq_maintenance WHERE stream_name = 'by_hand_order' ORDER BY step;
+SELECT convert_from(body, 'UTF8') FROM kanthorq_stream_by_hand_order ORDER BY position;
+SELECT kanthorq_stream_drop('by_hand_order', 'by_hand_order');
+DROP OWNED BY kanthorq_by_hand;
+DROP ROLE kanthorq_by_hand;
+
 -- Whoever can make a table can fire our trigger. Nothing is written down for a table that is no stream's: a dump would
 -- have it, and the restored database would lack the rows of all.
 CREATE TABLE by_hand_other (id integer) PARTITION BY LIST (id);

@@ -56,6 +56,23 @@ SELECT right(tableoid::regclass::text, 8), string_agg(right(id, 1), '' ORDER BY 
 CALL kanthorq_trim('trim', '01E050DZ00AAAAAAAAAAAAAAA5', confirm => 'trim');
 SELECT pg_temp.tails();
 SELECT count(*) FROM pg_inherits WHERE inhparent = 'kanthorq_stream_trim'::regclass AND inhrelid::regclass::text ~ '__2020';
+-- One that retention has retired, and that could not be dropped then, is not asked about again.
+SELECT name FROM kanthorq_consumer_create('trim', 'trim', start_at => 'first');
+SELECT kanthorq_publish('trim', 'a', '', id => '01E07JTDG0AAAAAAAAAAAAAAA7');
+SET client_min_messages = error;
+CALL kanthorq_maintain();
+CREATE TABLE trim_reference (id varchar(64) COLLATE "C" REFERENCES kanthorq_stream_trim);
+SELECT kanthorq_stream_retention('trim', '1 day', 'skip');
+CALL kanthorq_maintain();
+RESET client_min_messages;
+DROP TABLE trim_reference;
+SELECT kanthorq_stream_retention('trim', NULL);
+SELECT name, skipped FROM kanthorq_consumers WHERE name = 'trim';
+SELECT pg_temp.tails();
+CALL kanthorq_trim('trim', '01F00000000000000000000000', confirm => 'trim');
+SELECT pg_temp.tails();
+SELECT count(*) FROM pg_inherits WHERE inhparent = 'kanthorq_stream_trim'::regclass AND inhrelid::regclass::text ~ '__2020';
+SELECT kanthorq_consumer_drop('trim', 'trim');
 -- One that is open is emptied row by row.
 SELECT kanthorq_publish('trim', 'a', '', id => '01E050DZ00AAAAAAAAAAAAAAA6');
 CALL kanthorq_trim('trim', '01F00000000000000000000000', confirm => 'trim');

@@ -3,6 +3,9 @@
 // Both take the consumer's turn. So no event moves into a lease meanwhile. A worker that settles a
 // lease does not wait for this: it may complete an event, or move it from the lease to a task. So
 // the leases are looked at first, and then the tasks.
+//
+// What was resumed is not finished any more. So whoever resumes waits for those who remove events
+// because they are finished, and these wait for whoever has resumed some (keep_finished()).
 #include "consumer/definition.hpp"
 #include "consumer/lease.hpp"
 #include "consumer/open_consumer.hpp"
@@ -244,14 +247,15 @@ Ids resume_events(const Consumer& consumer, const OpenStream& stream, Snapshot s
                      [&](const StreamRow& row) { return resume_event(consumer, row); });
 }
 
-// What kanthorq_cancel and kanthorq_resume do: `change(consumer, stream, snapshot, ids)` in the
-// consumer's turn. Returns the ids that it returns, as an array.
-template <typename Change>
-Datum change_events(FunctionCallInfo fcinfo, const char* function, Change change) {
+// What kanthorq_cancel and kanthorq_resume do: `begin(consumer)`, then `change(consumer, stream,
+// snapshot, ids)` in the consumer's turn. Returns the ids that it returns, as an array.
+template <typename Begin, typename Change>
+Datum change_events(FunctionCallInfo fcinfo, const char* function, Begin begin, Change change) {
   require_argument(fcinfo, change_argument::consumer, "consumer");
   const Elements ids = event_ids_argument(fcinfo, change_argument::ids);
   PreventCommandIfReadOnly(function);
   const auto change_all = [&](const Consumer& opened, const OpenStream& stream) {
+    begin(opened);
     const Consumer consumer = take_turn(opened, stream);
     return with_newest_snapshot(
         [&](Snapshot newest) { return change(consumer, stream, newest, ids); });
@@ -270,9 +274,10 @@ Datum change_events(FunctionCallInfo fcinfo, const char* function, Change change
 using namespace kanthorq;
 
 KANTHORQ_FUNCTION(kanthorq_cancel) {
-  return change_events(fcinfo, "kanthorq_cancel()", cancel_events);
+  return change_events(
+      fcinfo, "kanthorq_cancel()", [](const Consumer&) {}, cancel_events);
 }
 
 KANTHORQ_FUNCTION(kanthorq_resume) {
-  return change_events(fcinfo, "kanthorq_resume()", resume_events);
+  return change_events(fcinfo, "kanthorq_resume()", begin_resuming, resume_events);
 }

@@ -133,7 +133,7 @@ void deliver_expired(RunningPull& pull) {
 
 // It is a pull whose batch is closed from the start.
 std::size_t collect_expired(const Consumer& consumer, const OpenStream& stream, Snapshot snapshot,
-                            std::size_t most) {
+                            int64 by, std::size_t most) {
   constexpr std::size_t most_leases = 1000;
   const Batch nothing{};
   RunningPull pull = {
@@ -156,7 +156,7 @@ std::size_t collect_expired(const Consumer& consumer, const OpenStream& stream, 
       .is_closed = true,
       .must_be_kept = false,
   };
-  const ExpiredLeases expired = find_expired_leases(consumer, pull.now, Min(most, most_leases));
+  const ExpiredLeases expired = find_expired_leases(consumer, by, Min(most, most_leases));
   std::size_t collected = 0;
   for (std::size_t i = 0; i < expired.count && collected < most; i++) {
     const Lease lease = lock_seen_lease(consumer, expired.leases[i].seen, IfLocked::skip_changed);

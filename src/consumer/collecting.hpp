@@ -13,10 +13,10 @@ void deliver_expired(RunningPull& pull);
 // Delivers the retries that are due, as long as the batch has room.
 void deliver_due(RunningPull& pull);
 
-// Collects leases that ran out, those that ran out first, and delivers nothing: their events wait
-// for the next pull or are discarded. Stops after the lease with which it has `most` events.
-// Returns how many it has. The caller holds lock_consumer().
+// Collects leases that ran out at `by` or before, those that ran out first, and delivers nothing:
+// their events wait for the next pull or are discarded. Stops after the lease with which it has
+// `most` events. Returns how many it has. The caller holds lock_consumer().
 std::size_t collect_expired(const Consumer& consumer, const OpenStream& stream, Snapshot snapshot,
-                            std::size_t most);
+                            int64 by, std::size_t most);
 
 }  // namespace kanthorq

@@ -91,6 +91,19 @@ bool has_turn(const Consumer& consumer) {
                            RelationGetRelid(consumer.table), 0, AccessExclusiveLock);
 }
 
+// Object number 2 of the consumer's table. Number 0 is its turn, and number 1 of the class a name.
+static constexpr uint16 finished_part = 2;
+
+void keep_finished(const Consumer& consumer) {
+  lock_object(own_table_oid(consumer.schema, consumer_registry), RelationGetRelid(consumer.table),
+              finished_part, ShareLock);
+}
+
+void begin_resuming(const Consumer& consumer) {
+  lock_object(own_table_oid(consumer.schema, consumer_registry), RelationGetRelid(consumer.table),
+              finished_part, RowExclusiveLock);
+}
+
 Consumer read_again(const Consumer& consumer) {
   HeapTuple row = find_consumer(consumer.schema, consumer.name);
   if (!row) raise_no_such_consumer(consumer.schema, consumer.name);

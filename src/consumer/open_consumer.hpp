@@ -48,6 +48,14 @@ bool has_turn(const Consumer& consumer);
 // the privilege.
 [[nodiscard]] Consumer read_again(const Consumer& consumer);
 
+// Keeps events that the consumer has finished as they are, to the end of the transaction:
+// kanthorq_resume() waits. Else it could bring back an event of whoever removes it. Waits for
+// transactions that have resumed events.
+void keep_finished(const Consumer& consumer);
+
+// For kanthorq_resume(), before the turn: waits for those who keep finished events as they are.
+void begin_resuming(const Consumer& consumer);
+
 // Gives the turn back early. Nothing may have been changed under it.
 void unlock_consumer(const Consumer& consumer);
 

@@ -59,7 +59,7 @@ const KnownPartition& knowledge_of(Relation partition, const OpenStream& stream,
       [&](const KnownPartition& known) { return known.stream == RelationGetRelid(stream.table); },
       [&](KnownPartition& known) {
         find_out(known, partition, stream, name);
-        return true;
+        return known.closed || !has_listed_partitions();
       });
 }
 

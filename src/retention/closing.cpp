@@ -53,15 +53,25 @@ bool is_partition_of(Oid partition, Oid stream) {
   return get_rel_relkind(partition) == RELKIND_RELATION && stream_of_partition(partition) == stream;
 }
 
+// The range for which the partition stands. Positions are handed out from 1 on. What somebody has
+// stored at another one is delivered to nobody, and must not look like an open or a retired
+// partition.
+ValueRange range_of(Relation partition) {
+  constexpr ValueRange none = {1, 0};
+  ValueRange range = none;
+  if (!find_value_range(partition, index_on(partition, position_column), range) || range.last < 1)
+    return none;
+  return {Max(range.first, 1), Min(range.last, PG_INT64_MAX - 1)};
+}
+
 // Closes it, open or not. False if it is no partition of the stream any more.
 bool close_now(Oid schema, Oid stream, Oid partition) {
   lock_relation(partition, ShareRowExclusiveLock);
   KANTHORQ_TEST_POINT("closing_locked");
   if (!is_partition_of(partition, stream)) return false;
   Relation table = table_open(partition, NoLock);
-  constexpr ValueRange none = {1, 0};
-  ValueRange range = none;
-  if (!find_value_range(table, index_on(table, position_column), range)) range = none;
+  require_stream_columns(table, stream);
+  const ValueRange range = range_of(table);
   const bool has_trigger = has_closed_trigger(table, schema);
   table_close(table, NoLock);
   require_closed_trigger(schema, partition, has_trigger);

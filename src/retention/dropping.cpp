@@ -71,10 +71,12 @@ StepResult say_referenced(Oid partition) {
 // Drops it, unless it is gone, or has come back. The lock of the partition itself is taken first:
 // if somebody holds it for long, nobody waits for the other two.
 int64 drop_partition(const MaintainedStream& stream, Oid partition) {
+  *stream.progress = PG_UINT32_MAX;  // without these two locks, none of the others can be dropped
   lock_relation(stream.table, AccessExclusiveLock);
   KANTHORQ_TEST_POINT("maintain_drop_all_locked");
   const Oid others = default_partition_of(stream.table);
   if (OidIsValid(others)) lock_relation(others, AccessExclusiveLock);
+  *stream.progress = partition;
   if (!is_retired(newest_states(stream), partition)) return 0;
   forget_partition(stream.schema, stream.table, partition);
   const char* quoted = quoted_table_name(partition);

@@ -42,6 +42,7 @@ namespace {
 struct Run {
   Oid stream = InvalidOid;
   int64 started = 0;  // milliseconds since the epoch
+  int partition = 0;  // which of the whole partitions is to be tried next
   int table = 0;      // which of the tables with old rows is being emptied
   IdPlace from;       // where in that table
 };
@@ -131,30 +132,32 @@ const char* could_not(const char* what, const ErrorData* error) {
   return psprintf("Could not %s now: %s.", what, error->message);
 }
 
-// Retires the first partition that can go. Returns what it did; nothing if there is none.
-StepResult retire_one(const Expiry& expiry, const OldPartitions& old) {
-  StepResult result;
+// Retires the next partition that can go. Returns what it did; nothing if there is none. After it
+// has waited for a lock in vain, it leaves the others to the next call: whoever creates a consumer
+// waits for the end of this one.
+StepResult retire_one(Expiry& expiry, const OldPartitions& old) {
   const bool* blocked = expiry.on_lag == OnLag::block ? find_blocked(expiry, old, false) : nullptr;
-  for (int i = 0; i < old.whole_count && result.done == 0; i++) {
-    if (blocked && blocked[i]) continue;
+  for (int& next = expiry.run.partition; next < old.whole_count; next++) {
+    if (blocked && blocked[next]) continue;
     Lost lost;
     bool is_retired = false;
     const ErrorData* error = attempt([&] {
       const OnUnfinished on_unfinished = blocked ? OnUnfinished::keep : OnUnfinished::count;
-      is_retired = retire_if_finished(expiry.stream, expiry.maintained.name, old.whole[i],
+      is_retired = retire_if_finished(expiry.stream, expiry.maintained.name, old.whole[next],
                                       on_unfinished, lost);
     });
     if (error && error->sqlerrcode != ERRCODE_LOCK_NOT_AVAILABLE)
       ReThrowError(const_cast<ErrorData*>(error));
     if (error) {
-      result.said = could_not("retire a partition", error);
-    } else if (is_retired) {
+      next++;
+      return {.has_more = true, .said = could_not("retire a partition", error)};
+    }
+    if (is_retired) {  // and so it is not among the old ones of the next call
       lost.report(expiry.maintained.name);
-      result.done = 1;
+      return {.done = 1, .has_more = true};
     }
   }
-  result.has_more = result.done > 0;
-  return result;
+  return {};
 }
 
 // Removes the next batch of old rows. Those that a consumer has not finished stay or are counted.
@@ -168,6 +171,7 @@ uint64 expire_batch(const Expiry& expiry, const OpenStream& table, Snapshot snap
       return unfinished_among(consumer, table, snapshot, read_unfinished(consumer, range),
                               positions);
     };
+    keep_finished(opened);
     const Positions unfinished = among(opened);
     if (unfinished.count == 0) return;
     if (expiry.on_lag == OnLag::skip) {
@@ -187,7 +191,10 @@ uint64 expire_batch(const Expiry& expiry, const OpenStream& table, Snapshot snap
 StepResult expire_rows(const Expiry& expiry, Oid oid, Run& run) {
   StepResult result;
   OpenStream table;
-  if (!try_open_part(expiry.stream, oid, table)) return result;
+  if (!try_open_part(expiry.stream, oid, table)) {
+    run.table++;
+    return {.said = "A partition that was altered was not searched for old events."};
+  }
   const Old old{{}, expiry.before_ms};
   Lost lost;
   bool is_last = true;
@@ -232,15 +239,14 @@ StepResult expire_next_rows(Expiry& expiry, const OldPartitions& old) {
 StepResult expire(Expiry& expiry) {
   OldPartitions old{nullptr, 0, nullptr, 0};
   if (expiry.stream.is_partitioned) old = find_old_partitions(expiry);
-  StepResult retired = retire_one(expiry, old);
+  const StepResult retired = retire_one(expiry, old);
   if (retired.has_more) return retired;
   StepResult removed = expire_next_rows(expiry, old);
   if (removed.has_more) return removed;
   if (expiry.on_lag == OnLag::block) (void)find_blocked(expiry, old, true);
   const char* blocked =
       end_blocked(expiry.stream.schema, expiry.maintained.name, expiry.run.started);
-  if (blocked) return {0, false, blocked};
-  return {0, false, retired.said ? retired.said : removed.said};
+  return {.said = blocked ? blocked : removed.said};
 }
 
 namespace stream_retention_argument {

@@ -24,6 +24,7 @@
 #include "stream/partition_owner.hpp"
 #include "stream/partitioning.hpp"
 #include "stream/partitions.hpp"
+#include "stream/recognition.hpp"
 
 namespace kanthorq {
 
@@ -68,8 +69,9 @@ int64 newest_start(const MaintainedStream& stream) {
 }
 
 // The rows of the range in the default partition, which is locked.
-RowCount count_waiting(Oid partition, const Range& range) {
+RowCount count_waiting(Oid partition, Oid stream, const Range& range) {
   Relation opened = table_open(partition, NoLock);
+  require_stream_columns(opened, stream);
   ScanKeyData keys[2] = {
       compares_text(id_column, BTGreaterEqualStrategyNumber, F_TEXT_GE, range.lower),
       compares_text(id_column, BTLessStrategyNumber, F_TEXT_LT, range.upper)};
@@ -173,7 +175,7 @@ const char* make_partition(const MaintainedStream& stream, const Layout& layout,
   RowCount waiting{};
   if (OidIsValid(layout.default_partition)) {
     lock_relation(layout.default_partition, ShareRowExclusiveLock);
-    waiting = count_waiting(layout.default_partition, range);
+    waiting = count_waiting(layout.default_partition, stream.table, range);
   }
   if (waiting.count > 0) {
     const char* reason = obstacle(stream.table, layout.default_partition, range, waiting);

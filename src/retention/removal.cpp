@@ -143,6 +143,7 @@ uint64 remove_from_partitions(Relation table, const Elements& ids) {
 // unfinished again. It may have to wait, for a drop of the consumer, say.
 void require_finished_by(const Consumer& consumer, Removal& removal) {
   require_consumable(removal.stream);
+  keep_finished(consumer);
   if (!has_unfinished(consumer, removal)) return;
   ereport(
       ERROR,

@@ -12,6 +12,7 @@
 #include "server/test_point.hpp"
 #include "stream/definition.hpp"
 #include "stream/reading.hpp"
+#include "stream/recognition.hpp"
 
 namespace kanthorq {
 
@@ -43,7 +44,9 @@ bool ask_consumers(const OpenStream& stream, std::string_view name, const OpenSt
   bool may_go = true;
   if (on_unfinished == OnUnfinished::ignore || partition.range.is_empty()) return may_go;
   for_open_consumers(stream.schema, name, [&](const Consumer& consumer) {
-    if (!may_go || !read_unfinished(consumer, partition.range).has_some_of(partition.range)) return;
+    if (!may_go) return;
+    keep_finished(consumer);
+    if (!read_unfinished(consumer, partition.range).has_some_of(partition.range)) return;
     if (on_unfinished == OnUnfinished::count)
       count_lost(consumer, part, partition, lost);
     else
@@ -136,8 +139,9 @@ bool try_open_part(const OpenStream& stream, Oid table, OpenStream& part) {
   if (!opened) return false;
   const Oid by_position = find_index_on(opened, position_column);
   const Oid by_id = find_index_on(opened, id_column);
-  if (opened->rd_rel->relkind != RELKIND_RELATION || !OidIsValid(by_position) ||
-      !OidIsValid(by_id) || stream_of_partition(table) != RelationGetRelid(stream.table)) {
+  if (opened->rd_rel->relkind != RELKIND_RELATION || !has_stream_columns(opened) ||
+      !OidIsValid(by_position) || !OidIsValid(by_id) ||
+      stream_of_partition(table) != RelationGetRelid(stream.table)) {
     relation_close(opened, AccessShareLock);
     return false;
   }

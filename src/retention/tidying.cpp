@@ -58,11 +58,13 @@ StepResult tidy_one(const MaintainedStream& maintained, Tidy tidy) {
       });
 }
 
-int64 collect_of(const Consumer& opened, const OpenStream& stream, StepResult& result) {
-  if (find_expired_leases(opened, now_ms(), 1).count == 0) return 0;
+// Collects those that ran out at `by` or before.
+int64 collect_of(const Consumer& opened, const OpenStream& stream, StepResult& result, int64 by) {
+  if (find_expired_leases(opened, by, 1).count == 0) return 0;
   return in_turn(opened, result, [&](const Consumer& consumer) {
-    const std::size_t collected = with_newest_snapshot(
-        [&](Snapshot newest) { return collect_expired(consumer, stream, newest, most_collected); });
+    const std::size_t collected = with_newest_snapshot([&](Snapshot newest) {
+      return collect_expired(consumer, stream, newest, by, most_collected);
+    });
     if (collected > 0) wake_at_commit(consumer.stream);
     KANTHORQ_TEST_POINT("retention_leases");
     return static_cast<int64>(collected);
@@ -187,7 +189,16 @@ int64 remove_history_of(const Consumer& opened, const OpenStream& stream, StepRe
 
 }  // namespace
 
-StepResult collect_leases(const MaintainedStream& stream) { return tidy_one(stream, collect_of); }
+// A lease that runs out while this is at work is left for the next run. Else a worker that takes
+// very short leases all the time would keep it here for as long.
+StepResult collect_leases(const MaintainedStream& maintained) {
+  if (*maintained.progress == 0) *maintained.progress = now_ms();
+  const int64 by = *maintained.progress;
+  return tidy_one(maintained,
+                  [&](const Consumer& consumer, const OpenStream& stream, StepResult& result) {
+                    return collect_of(consumer, stream, result, by);
+                  });
+}
 
 StepResult remove_history(const MaintainedStream& stream) {
   return tidy_one(stream, remove_history_of);

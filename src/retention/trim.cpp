@@ -116,6 +116,7 @@ void require_finished(const Trim& trim, const OpenStream& part, Snapshot snapsho
   const Positions positions = batch.in_order();
   const PositionRange range{positions.values[0], positions.values[positions.count - 1]};
   for_open_consumers(trim.schema, trim.name, [&](const Consumer& consumer) {
+    keep_finished(consumer);
     if (unfinished_among(consumer, part, snapshot, read_unfinished(consumer, range), positions)
             .count > 0)
       raise_unfinished(trim, consumer);
@@ -142,12 +143,13 @@ bool remove_next_batch(Trim& trim, const OpenStream& stream, Part& part) {
 }
 
 // Retires the partition if it is closed and, unless that is forced, each consumer has surely
-// finished it. Returns whether it did. If not, the caller removes its events in batches, and asks
-// about each of them.
+// finished it. Returns whether it is retired now: retention may have done it before. If it is not,
+// the caller removes its events in batches, and asks about each of them.
 bool retire_whole(const Trim& trim, const OpenStream& stream, const Part& part) {
   const Partitions states = newest_states(stream);
   const Partition* state = find_partition(states, part.table);
-  if (!state || state->is_open() || state->is_retired()) return false;
+  if (!state || state->is_open()) return false;
+  if (state->is_retired()) return true;
   Lost nothing;
   return retire_if_finished(stream, trim.name, {part.table, {state->first, state->last}},
                             trim.force ? OnUnfinished::ignore : OnUnfinished::keep, nothing);

@@ -11,6 +11,12 @@ static bool is_cancel(const ErrorData& error) {
          strcmp(error.funcname, "ProcessInterrupts") == 0;
 }
 
+// Its message and hint may be as long as a gigabyte. They are shown, logged and stored.
+static void shorten(char* text) {
+  constexpr int longest = 1000;
+  if (text) text[pg_mbcliplen(text, static_cast<int>(strlen(text)), longest)] = '\0';
+}
+
 const ErrorData* attempt_call(void (*body)(void* argument), void* argument) {
   MemoryContext memory = CurrentMemoryContext;
   const ResourceOwner owner = CurrentResourceOwner;
@@ -33,7 +39,10 @@ const ErrorData* attempt_call(void (*body)(void* argument), void* argument) {
   PG_END_TRY();
   MemoryContextSwitchTo(memory);
   CurrentResourceOwner = owner;
-  if (error && is_cancel(*error)) ReThrowError(error);
+  if (!error) return nullptr;
+  if (is_cancel(*error)) ReThrowError(error);
+  shorten(error->message);
+  shorten(error->hint);
   return error;
 }
 

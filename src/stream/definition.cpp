@@ -140,7 +140,8 @@ const char* create_partition(Oid schema, std::string_view name, const char* mark
   const char* partition = quoted_table_name(schema, created.c_str());
   run_definition(
       psprintf("CREATE TABLE %s (LIKE %s INCLUDING DEFAULTS INCLUDING CONSTRAINTS"
-               " INCLUDING INDEXES INCLUDING STORAGE INCLUDING COMPRESSION) USING heap",
+               " INCLUDING GENERATED INCLUDING INDEXES INCLUDING STORAGE INCLUDING COMPRESSION)"
+               " USING heap",
                partition, quoted_table_name(schema, stream.c_str())));
   return partition;
 }

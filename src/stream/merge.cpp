@@ -96,14 +96,6 @@ const KnownPartition& knowledge_of(Relation partition) {
       });
 }
 
-[[noreturn]] void raise_altered(const MergedRows* rows, Relation partition) {
-  ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                  errmsg("cannot read the partition \"%s\" of table \"%s\": it was altered",
-                         RelationGetRelationName(partition), RelationGetRelationName(rows->stream)),
-                  errdetail("It must be an ordinary table, with the columns of a stream in their "
-                            "order, and the indexes of the stream's table.")));
-}
-
 // Returns false if there is nothing to read in it.
 bool open_part(MergedRows* rows, Part& part) {
   part.relation = try_relation_open(part.table, AccessShareLock);
@@ -113,7 +105,8 @@ bool open_part(MergedRows* rows, Part& part) {
   const Oid index =
       is_part && known.is_readable ? find_index_on(part.relation, rows->column) : InvalidOid;
   if (is_part && !OidIsValid(index)) {
-    if (rows->most == SIZE_MAX) raise_altered(rows, part.relation);
+    if (rows->most == SIZE_MAX)
+      raise_altered_partition(part.relation, RelationGetRelid(rows->stream));
     rows->is_complete = false;
     rows->is_over = true;
   }

@@ -69,7 +69,11 @@ void add(Partitions& partitions, int& room, const Partition& read) {
   partitions.items[partitions.count++] = read;
 }
 
+// The transaction in which this session has listed a partition last.
+constinit LocalTransactionId listed_in = InvalidLocalTransactionId;
+
 void insert(Relation table, Oid stream, const Partition& partition) {
+  listed_in = local_transaction_id();
   RowValues values(table);
   values.set(stream_column, ObjectIdGetDatum(stream));
   values.set(partition_column, ObjectIdGetDatum(partition.table));
@@ -117,6 +121,8 @@ static Partitions read_partitions(Oid schema, Oid stream, Snapshot snapshot, int
 Partitions partitions_after(const OpenStream& stream, Snapshot snapshot, int64 after) {
   return read_partitions(stream.schema, RelationGetRelid(stream.table), snapshot, after);
 }
+
+bool has_listed_partitions() { return listed_in == local_transaction_id(); }
 
 Partitions partition_states(Oid schema, Oid stream, Snapshot snapshot) {
   return read_partitions(schema, stream, snapshot, PG_INT64_MIN);

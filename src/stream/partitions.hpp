@@ -42,6 +42,10 @@ inline Partitions all_partitions(const OpenStream& stream, Snapshot snapshot) {
 // All of them with retired ones, for whoever looks after them. `stream` is the stream's table.
 Partitions partition_states(Oid schema, Oid stream, Snapshot snapshot);
 
+// Has this transaction listed a partition? A savepoint may take that back, and nothing tells the
+// session. So that a partition is listed must not be remembered from such a transaction.
+bool has_listed_partitions();
+
 // Changes of the rows of kanthorq_partition. `stream` is the stream's table.
 void add_open_partition(Oid schema, Oid stream, Oid partition);
 void forget_partition(Oid schema, Oid stream, Oid partition);

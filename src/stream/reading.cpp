@@ -43,7 +43,7 @@ Oid unlisted_partition(const OpenStream& stream) {
       return find_unlisted(stream.table,
                            partition_states(stream.schema, RelationGetRelid(stream.table), newest));
     });
-    return !OidIsValid(found.unlisted);
+    return !OidIsValid(found.unlisted) && !has_listed_partitions();
   };
   return known_completeness
       .about(

@@ -232,6 +232,18 @@ const char* stream_table_difference(Relation table, Oid schema, std::string_view
 
 bool has_stream_columns(Relation table) { return columns_difference(table) == nullptr; }
 
+void require_stream_columns(Relation partition, Oid stream) {
+  if (!has_stream_columns(partition)) raise_altered_partition(partition, stream);
+}
+
+void raise_altered_partition(Relation partition, Oid stream) {
+  ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                  errmsg("cannot read the partition \"%s\" of table \"%s\": it was altered",
+                         RelationGetRelationName(partition), get_rel_name(stream)),
+                  errdetail("It must be an ordinary table, with the columns of a stream in their "
+                            "order, and the indexes of the stream's table.")));
+}
+
 void require_stream_table(Relation table, Oid schema, std::string_view name) {
   const char* difference = stream_table_difference(table, schema, name);
   if (difference) raise_not_stream_table(table, difference);

@@ -19,6 +19,12 @@ void require_stream_table(Relation table, Oid schema, std::string_view name);
 // Has it the columns of a stream, by number, name and type? More may follow.
 bool has_stream_columns(Relation table);
 
+// Raises 55000 if the partition of the table `stream` has not the columns of a stream. Its owner
+// may have attached a table that has them in another order. Whoever reads rows by the numbers of
+// the columns asks first: a number would be taken for the address of a text.
+void require_stream_columns(Relation partition, Oid stream);
+[[noreturn]] void raise_altered_partition(Relation partition, Oid stream);
+
 // Is this the table of the stream `name`, as create_stream_table() made it, with nothing on it that
 // an INSERT would obey and a direct insertion would not? Indexes are not compared.
 bool is_plain_stream_table(Relation table, Oid schema, std::string_view name);

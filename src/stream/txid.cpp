@@ -66,23 +66,31 @@ void require_publisher(Oid table) {
                   errdetail("Who publishes into a partition needs INSERT on the stream's table.")));
 }
 
-// A savepoint that was rolled back may have given the lock back.
-void lock_partitioned_table(Oid schema, std::string_view name) {
-  if (!is_last_stream(name)) {
-    last_stream.name_size = 0;  // until all is known
-    const Oid table = is_name(name) ? partitioned_table_of(schema, name) : InvalidOid;
-    last_stream.partitioned_table = table;
-    last_stream.transaction = local_transaction_id();
-    memcpy(last_stream.name, name.data(), Min(name.size(), sizeof(last_stream.name)));
-    last_stream.name_size = static_cast<std::uint8_t>(Min(name.size(), sizeof(last_stream.name)));
-  }
-  const Oid table = last_stream.partitioned_table;
-  if (!OidIsValid(table)) return;
+void remember_stream(Oid schema, std::string_view name) {
+  last_stream.name_size = 0;  // until all is known
+  const Oid table = is_name(name) ? partitioned_table_of(schema, name) : InvalidOid;
+  last_stream.partitioned_table = table;
+  last_stream.transaction = local_transaction_id();
+  memcpy(last_stream.name, name.data(), Min(name.size(), sizeof(last_stream.name)));
+  last_stream.name_size = static_cast<std::uint8_t>(Min(name.size(), sizeof(last_stream.name)));
+}
+
+// Is there nothing to lock, or is it locked?
+bool is_last_stream_locked() {
+  if (!OidIsValid(last_stream.partitioned_table)) return true;
   LOCKTAG tag;
-  SET_LOCKTAG_RELATION(tag, MyDatabaseId, table);
-  if (holds_lock(tag, RowExclusiveLock)) return;
-  require_publisher(table);
-  lock_relation(table, RowExclusiveLock);
+  SET_LOCKTAG_RELATION(tag, MyDatabaseId, last_stream.partitioned_table);
+  return holds_lock(tag, RowExclusiveLock);
+}
+
+// A savepoint that was rolled back may have given the lock back, or taken the table away: then
+// another one may have its name now.
+void lock_partitioned_table(Oid schema, std::string_view name) {
+  if (is_last_stream(name) && is_last_stream_locked()) return;
+  remember_stream(schema, name);
+  if (is_last_stream_locked()) return;
+  require_publisher(last_stream.partitioned_table);
+  lock_relation(last_stream.partitioned_table, RowExclusiveLock);
 }
 
 }  // namespace
