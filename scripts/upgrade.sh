@@ -39,12 +39,12 @@ upgrade_from() {
     install_copy "$old" "$WORK/src-$old" "$WORK/root-$old" || return
   upgrade_cluster "$bin" "$dir/old" "shared_preload_libraries = 'kanthorq'" &&
     upgrade_server "$bin" "$dir/old" start "$old" &&
-    upgrade_tests before.sql && upgrade_server "$bin" "$dir/old" stop "$old" || return
+    upgrade_tests before.sql && upgrade_tests before_partitions.sql && upgrade_server "$bin" "$dir/old" stop "$old" || return
 
   upgrade_cluster "$PG_BIN" "$dir/new" "shared_preload_libraries = 'kanthorq'" &&
     pg_upgrade_of "$bin" "$PG_BIN" "$dir" && quietly pg_upgrade "${PG_UPGRADE[@]}" || return
   upgrade_server "$PG_BIN" "$dir/new" start "$old" && upgrade_tests after.sql &&
-    upgrade_server "$PG_BIN" "$dir/new" stop "$old"
+    upgrade_tests after_partitions.sql && upgrade_server "$PG_BIN" "$dir/new" stop "$old"
 }
 
 SERVERS_CAN_NOT=3   # what control_upgrade returns if it is the servers that can't
