@@ -132,6 +132,24 @@ SELECT count(*) FROM kanthorq_stream_keep;
 SELECT done, said, error FROM kanthorq_maintenance WHERE stream_name = 'keep' AND step = 'retention';
 SELECT kanthorq_stream_drop('keep', confirm => 'keep');
 
+-- What a trigger of the owner keeps is not lost, and is not counted again by each maintenance.
+SELECT name FROM kanthorq_stream_create('keep');
+SELECT name FROM kanthorq_consumer_create('keep_idle', 'keep');
+SELECT test.publish('keep', '123');
+SELECT kanthorq_stream_retention('keep', '1 day', 'skip');
+CREATE FUNCTION regress_kanthorq_keep_second() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF OLD.id LIKE '%2' THEN RETURN NULL; END IF;
+    RETURN OLD;
+END $$;
+CREATE TRIGGER keep_second BEFORE DELETE ON kanthorq_stream_keep
+    FOR EACH ROW EXECUTE FUNCTION regress_kanthorq_keep_second();
+CALL kanthorq_maintain();
+CALL kanthorq_maintain();
+SELECT skipped FROM kanthorq_consumers WHERE name = 'keep_idle';
+SELECT events FROM test.pull('keep_idle');
+SELECT kanthorq_stream_drop('keep', confirm => 'keep');
+
 RESET ROLE;
 DROP OWNED BY regress_kanthorq_keep;
 DROP ROLE regress_kanthorq_keep, regress_kanthorq_keep_other;

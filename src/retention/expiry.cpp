@@ -160,31 +160,44 @@ StepResult retire_one(Expiry& expiry, const OldPartitions& old) {
   return {};
 }
 
-// Removes the next batch of old rows. Those that a consumer has not finished stay or are counted.
-uint64 expire_batch(const Expiry& expiry, const OpenStream& table, Snapshot snapshot,
-                    const OldBatch& batch, Lost& lost) {
-  const Positions positions = batch.in_order();
+Positions unfinished_of(const Consumer& consumer, const OpenStream& table, Snapshot snapshot,
+                        Positions positions) {
   const PositionRange range{positions.values[0], positions.values[positions.count - 1]};
+  return unfinished_among(consumer, table, snapshot, read_unfinished(consumer, range), positions);
+}
+
+// Removes the events of the batch that all consumers have finished, and notes who keeps others.
+Positions remove_finished(const Expiry& expiry, const OpenStream& table, Snapshot snapshot,
+                          const OldBatch& batch) {
+  const Positions positions = batch.in_order();
   PositionSet kept(batch.count);
-  for_open_consumers(expiry.stream.schema, expiry.maintained.name, [&](const Consumer& opened) {
-    const auto among = [&](const Consumer& consumer) {
-      return unfinished_among(consumer, table, snapshot, read_unfinished(consumer, range),
-                              positions);
-    };
-    keep_finished(opened);
-    const Positions unfinished = among(opened);
+  for_open_consumers(expiry.stream.schema, expiry.maintained.name, [&](const Consumer& consumer) {
+    keep_finished(consumer);
+    const Positions unfinished = unfinished_of(consumer, table, snapshot, positions);
     if (unfinished.count == 0) return;
-    if (expiry.on_lag == OnLag::skip) {
-      const Consumer consumer = lock_consumer(opened);
-      lost.add(consumer, static_cast<int64>(among(consumer).count));
-      return;
-    }
     kept.add(unfinished);
-    note_blocked(expiry.stream.schema, expiry.maintained.name, opened.name, expiry.run.started,
+    note_blocked(expiry.stream.schema, expiry.maintained.name, consumer.name, expiry.run.started,
                  {0, static_cast<int64>(unfinished.count)});
   });
-  KANTHORQ_TEST_POINT("retention_counted");
   return remove_batch(table, snapshot, batch, kept.positions);
+}
+
+// Removes the batch, and then counts who loses what. What the owner's triggers or policies have
+// kept is not lost, and the next run would count it again. `snapshot` sees the events that are
+// gone, and nobody else sees that they are before this transaction commits.
+Positions remove_and_count(const Expiry& expiry, const OpenStream& table, Snapshot snapshot,
+                           const OldBatch& batch, Lost& lost) {
+  const Positions removed = remove_batch(table, snapshot, batch, {nullptr, 0});
+  if (removed.count == 0) return removed;
+  for_open_consumers(expiry.stream.schema, expiry.maintained.name, [&](const Consumer& opened) {
+    keep_finished(opened);
+    if (unfinished_of(opened, table, snapshot, removed).count == 0) return;
+    const Consumer consumer = lock_consumer(opened);
+    const Positions unfinished = unfinished_of(consumer, table, snapshot, removed);
+    lost.add(consumer, static_cast<int64>(unfinished.count));
+  });
+  KANTHORQ_TEST_POINT("retention_counted");
+  return removed;
 }
 
 // The same for the table that is being emptied, from where the last call has stopped.
@@ -201,8 +214,12 @@ StepResult expire_rows(const Expiry& expiry, Oid oid, Run& run) {
   const ErrorData* error = attempt([&] {
     with_newest_snapshot([&](Snapshot newest) {
       const OldBatch batch = read_batch(table, newest, old, run.from, batch_of_events);
-      if (batch.count > 0)
-        result.done = static_cast<int64>(expire_batch(expiry, table, newest, batch, lost));
+      if (batch.count > 0) {
+        const Positions removed = expiry.on_lag == OnLag::skip
+                                      ? remove_and_count(expiry, table, newest, batch, lost)
+                                      : remove_finished(expiry, table, newest, batch);
+        result.done = static_cast<int64>(removed.count);
+      }
       is_last = batch.is_last;
       run.from = batch.next;
     });

@@ -180,6 +180,10 @@ const char* make_partition(const MaintainedStream& stream, const Layout& layout,
   if (waiting.count > 0) {
     const char* reason = obstacle(stream.table, layout.default_partition, range, waiting);
     if (reason) return reason;
+    // Attaching takes this lock when all is copied. If it is not to be had, because somebody reads
+    // the default partition for hours, each run would copy in vain.
+    lock_relation(layout.default_partition, AccessExclusiveLock);
+    unlock_relation(layout.default_partition, AccessExclusiveLock);
   }
   moved = waiting.count;
   with_spi([&] {

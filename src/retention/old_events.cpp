@@ -126,21 +126,35 @@ class BatchReader {
   OldBatch batch_;
 };
 
-// Deletes these rows, a tid[], of the table itself. Returns how many: the owner's triggers and
-// policies may keep some.
-uint64 remove_rows(Relation table, Snapshot snapshot, Datum rows) {
+// The values of the only column, a bigint, of what SPI has returned; ascending.
+Positions returned_positions(MemoryContext memory) {
+  const std::size_t count = SPI_processed;
+  Positions found{with_context(memory, [&] { return palloc_array_of<int64>(count + 1); }), count};
+  for (std::size_t i = 0; i < count; i++) {
+    bool is_null;
+    found.values[i] =
+        DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, 1, &is_null));
+  }
+  std::sort(found.values, found.values + count);
+  return found;
+}
+
+// Deletes these rows, a tid[], of the table itself.
+Positions remove_rows(Relation table, Snapshot snapshot, Datum rows) {
+  MemoryContext memory = CurrentMemoryContext;
   return with_spi([&] {
-    const char* sql = psprintf("DELETE FROM ONLY %s WHERE ctid OPERATOR(pg_catalog.=) ANY ($1)",
-                               quoted_table_name(table));
+    const char* sql = psprintf(
+        "DELETE FROM ONLY %s WHERE ctid OPERATOR(pg_catalog.=) ANY ($1) RETURNING position",
+        quoted_table_name(table));
     Oid type = TIDARRAYOID;
     SPIPlanPtr plan = SPI_prepare(sql, 1, &type);
     if (!plan) elog(ERROR, "could not plan the removal of events");
     return with_removal_permit(RelationGetRelid(table), [&] {
       const int result =
           SPI_execute_snapshot(plan, &rows, nullptr, snapshot, InvalidSnapshot, false, true, 0);
-      if (result != SPI_OK_DELETE)
+      if (result != SPI_OK_DELETE_RETURNING)
         elog(ERROR, "could not remove events: %s", SPI_result_code_string(result));
-      return SPI_processed;
+      return returned_positions(memory);
     });
   });
 }
@@ -159,13 +173,13 @@ OldBatch read_batch(const OpenStream& table, Snapshot snapshot, const Old& old, 
   return BatchReader(table, snapshot, old, most).read(from);
 }
 
-uint64 remove_batch(const OpenStream& table, Snapshot snapshot, const OldBatch& batch,
-                    Positions kept) {
+Positions remove_batch(const OpenStream& table, Snapshot snapshot, const OldBatch& batch,
+                       Positions kept) {
   Datum* rows = palloc_array_of<Datum>(batch.count + 1);
   int count = 0;
   for (std::size_t i = 0; i < batch.count; i++)
     if (!holds(kept, batch.positions[i])) rows[count++] = PointerGetDatum(&batch.rows[i]);
-  if (count == 0) return 0;
+  if (count == 0) return {nullptr, 0};
   const Datum array = PointerGetDatum(
       construct_array(rows, count, TIDOID, sizeof(ItemPointerData), false, TYPALIGN_SHORT));
   return remove_rows(table.table, snapshot, array);

@@ -39,8 +39,9 @@ struct OldBatch {
 OldBatch read_batch(const OpenStream& table, Snapshot snapshot, const Old& old, const IdPlace& from,
                     std::size_t most);
 
-// Deletes the events of the batch, except those at the positions in `kept`. Returns how many.
-uint64 remove_batch(const OpenStream& table, Snapshot snapshot, const OldBatch& batch,
-                    Positions kept);
+// Deletes the events of the batch, except those at the positions in `kept`. Returns the positions
+// of those that are gone, ascending: the owner's triggers and policies may have kept some.
+Positions remove_batch(const OpenStream& table, Snapshot snapshot, const OldBatch& batch,
+                       Positions kept);
 
 }  // namespace kanthorq

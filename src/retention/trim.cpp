@@ -133,7 +133,7 @@ bool remove_next_batch(Trim& trim, const OpenStream& stream, Part& part) {
         read_batch(table, newest, {trim.before_id, 0}, part.from, trim.batch_size);
     if (batch.count == 0) return false;
     if (!trim.force) require_finished(trim, table, newest, batch);
-    trim.events += static_cast<int64>(remove_batch(table, newest, batch, {nullptr, 0}));
+    trim.events += static_cast<int64>(remove_batch(table, newest, batch, {nullptr, 0}).count);
     part.from = batch.next;
     return !batch.is_last;
   });

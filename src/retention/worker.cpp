@@ -153,10 +153,26 @@ void stop_workers(int, Datum) {
   }
 }
 
+// What the owner of a database may set for all sessions in it must not stop the maintenance of it,
+// as it does not stop autovacuum.
+void override_settings() {
+  constexpr std::pair<const char*, const char*> settings[] = {
+      {"role", "none"},
+      {"default_transaction_read_only", "off"},
+      {"default_transaction_isolation", "read committed"},
+      {"statement_timeout", "0"},
+      {"lock_timeout", "0"},
+      {"idle_in_transaction_session_timeout", "0"},
+      {"transaction_timeout", "0"}};  // from 17 on
+  for (const auto& [name, value] : settings)
+    if (GetConfigOption(name, true, false)) SetConfigOption(name, value, PGC_SUSET, PGC_S_OVERRIDE);
+}
+
 void begin_process(const char* database, const char* name) {
   pqsignal(SIGHUP, SignalHandlerForConfigReload);
   pqsignal(SIGTERM, die);
   BackgroundWorkerUnblockSignals();
+  override_settings();
   BackgroundWorkerInitializeConnection(database, nullptr, 0);
   pgstat_report_appname(name);
 }

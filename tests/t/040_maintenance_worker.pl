@@ -45,6 +45,20 @@ $node->safe_psql('Other', 'DROP EXTENSION kanthorq CASCADE; CREATE EXTENSION kan
 $node->safe_psql('Other', q{SET ROLE shop; SELECT kanthorq_stream_create('orders'), kanthorq_stream_retention('orders', '1 day')});
 $node->safe_psql('Other', $publish);
 $node->poll_query_until('Other', $empty) or die 'the extension that came back is not maintained';
+
+# Settings of the database are for its sessions, and not for the worker.
+$node->safe_psql('Other', qq{
+    CREATE ROLE nobody;
+    ALTER DATABASE "Other" SET role = nobody;
+    ALTER DATABASE "Other" SET default_transaction_read_only = on;
+    ALTER DATABASE "Other" SET statement_timeout = 1;
+    $publish});
+{
+    local $ENV{PGOPTIONS} = '-c role=none -c statement_timeout=0';
+    $node->poll_query_until('Other', $empty) or die 'a database with settings of its own is not maintained';
+}
+pass('a database with settings of its own is maintained');
+
 $node->safe_psql('postgres', 'DROP DATABASE "Other"');
 pass('the database can be dropped');
 

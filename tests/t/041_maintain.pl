@@ -88,6 +88,20 @@ start_statement($one, q{SET statement_timeout = '200 ms'; CALL kanthorq_maintain
 like(ask($one, 'SELECT 1'), qr/canceling statement due to statement timeout/, 'so does statement_timeout');
 ask($reader, 'COMMIT');
 
+# While somebody reads the default partition, nothing is copied out of it: it could not be attached in the end.
+$node->safe_psql('postgres', create('wide') . q{; INSERT INTO kanthorq_stream_wide (id, subject, body)
+    SELECT kanthorq_ulid('2020-03-03'), 'a', convert_to(string_agg(md5(random()::text), ''), 'UTF8')
+    FROM generate_series(1, 100) AS event, generate_series(1, 50) AS part GROUP BY event});
+ask($reader, 'BEGIN; SELECT count(*) FROM kanthorq_stream_wide__default');
+my $written = $node->safe_psql('postgres', 'SELECT pg_current_wal_insert_lsn()');
+like(maintain(), qr/"wide" failed in step "default"\nDETAIL:  .*lock timeout/, 'a reader keeps events in the default partition');
+cmp_ok($node->safe_psql('postgres', "SELECT pg_current_wal_insert_lsn() - '$written'"), '<', 100 * 1600,
+    'and they are not copied in vain');
+ask($reader, 'COMMIT');
+is(maintain(), '', 'afterwards they move');
+is(told('wide', 'default'), '100||', 'all of them');
+$node->safe_psql('postgres', q{SELECT kanthorq_stream_drop('wide', 'wide')});
+
 # An owner who would like to be the superuser: triggers, also deferred ones, expressions in indexes and checks,
 # rules, policies and defaults note who runs them.
 $node->safe_psql('postgres', q{
