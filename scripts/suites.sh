@@ -166,7 +166,7 @@ suite_pgtap() {
 suite_t() {
   build_once || return
   local name settings=()
-  for name in KANTHORQ_{INTERRUPTS,INTERRUPTS_SEED,LARGE,MODEL_STEPS,MODEL_SEED}; do
+  for name in KANTHORQ_{INTERRUPTS,INTERRUPTS_SEED,LARGE,MODEL_STEPS,MODEL_SEED,YEAR_EVENTS}; do
     if [ -n "${!name:-}" ]; then settings+=("$name=${!name}"); fi
   done
   prove_suite t "$WORK/src" "${settings[@]}"
