@@ -31,7 +31,7 @@ FROM kanthorq_maintenance WHERE error IS NOT NULL OR said IS NOT NULL;
 SELECT ok(to_regclass('kanthorq_stream_parted__20200203') IS NULL, 'a retired partition is dropped');
 SELECT ok(count(*) = 2 AND bool_and(last_position BETWEEN 1 AND 16), 'two are closed')
 FROM kanthorq_partition WHERE partition::text ~ '__2020020[12]$';
-SELECT ok(bool_and(done = 0), 'no guard was missing') FROM kanthorq_maintenance WHERE step = 'guards';
+SELECT ok(coalesce(bool_and(done = 0), true), 'no guard was missing') FROM kanthorq_maintenance WHERE step = 'guards';
 
 -- And retention goes on: "fresh" has all in a lease but the last two.
 SELECT kanthorq_ack('half', lease) FROM kanthorq_delivery_lease WHERE consumer = 'half' AND lease > 0 \g /dev/null
@@ -40,4 +40,5 @@ CALL kanthorq_maintain();
 SELECT ok(count(*) = 2, 'retention removes what is too old') FROM kanthorq_stream_parted;
 SELECT ok(skipped = CASE name WHEN 'half' THEN 0 ELSE 11 END, name || ' has lost what it had not finished')
 FROM kanthorq_consumers;
+DROP VIEW now_said;
 SELECT ok(kanthorq_stream_drop('parted', 'parted') AND kanthorq_stream_drop('hourly', 'hourly'), 'the streams are dropped');
