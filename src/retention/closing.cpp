@@ -81,12 +81,9 @@ bool close_now(Oid schema, Oid stream, Oid partition) {
 }
 
 bool is_open(Oid schema, Oid stream, Oid partition) {
-  return with_newest_snapshot([&](Snapshot newest) {
-    const Partitions states = partition_states(schema, stream, newest);
-    for (int i = 0; i < states.count; i++)
-      if (states.items[i].table == partition) return states.items[i].is_open();
-    return true;  // it has no row
-  });
+  const Partitions states = partition_states(schema, stream);
+  const Partition* state = find_partition(states, partition);
+  return !state || state->is_open();  // without a row, too
 }
 
 // When the partition is to be closed: some time after its end. Events that are late by less than
@@ -103,21 +100,17 @@ Oid next_to_close(const MaintainedStream& stream) {
   Relation table = table_open(stream.table, NoLock);
   const RangePartitions ranges = range_partitions(table);
   table_close(table, NoLock);
-  return with_newest_snapshot([&](Snapshot newest) {
-    const Partitions states = partition_states(stream.schema, stream.table, newest);
-    const int64 now = now_ms();
-    for (int i = 0; i < ranges.count; i++) {
-      if (i + 1 <= *stream.progress || closing_time(stream, ranges.items[i]) > now) continue;
-      for (int j = 0; j < states.count; j++) {
-        if (states.items[j].table != ranges.items[i].table || !states.items[j].is_open() ||
-            !is_of_stream_owner(stream.table, ranges.items[i].table))
-          continue;
-        *stream.progress = i + 1;
-        return ranges.items[i].table;
-      }
-    }
-    return InvalidOid;
-  });
+  const Partitions states = partition_states(stream.schema, stream.table);
+  const int64 now = now_ms();
+  for (int i = 0; i < ranges.count; i++) {
+    const Oid partition = ranges.items[i].table;
+    if (i + 1 <= *stream.progress || closing_time(stream, ranges.items[i]) > now) continue;
+    const Partition* state = find_partition(states, partition);
+    if (!state || !state->is_open() || !is_of_stream_owner(stream.table, partition)) continue;
+    *stream.progress = i + 1;
+    return partition;
+  }
+  return InvalidOid;
 }
 
 namespace partition_close_argument {

@@ -21,22 +21,16 @@ namespace kanthorq {
 
 namespace {
 
-Partitions newest_states(const MaintainedStream& stream) {
-  return with_newest_snapshot(
-      [&](Snapshot newest) { return partition_states(stream.schema, stream.table, newest); });
-}
-
 // It has only the row by which it was retired.
 bool is_retired(const Partitions& states, Oid partition) {
-  for (int i = 0; i < states.count; i++)
-    if (states.items[i].table == partition) return states.items[i].is_retired();
-  return false;
+  const Partition* state = find_partition(states, partition);
+  return state && state->is_retired();
 }
 
 // The least one above those that this run has tried, of the stream's owner; InvalidOid if there is
 // none.
 Oid next_retired(const MaintainedStream& stream) {
-  const Partitions states = newest_states(stream);
+  const Partitions states = partition_states(stream.schema, stream.table);
   Oid next = InvalidOid;
   for (int i = 0; i < states.count; i++) {
     const Partition& state = states.items[i];
@@ -77,7 +71,7 @@ int64 drop_partition(const MaintainedStream& stream, Oid partition) {
   const Oid others = default_partition_of(stream.table);
   if (OidIsValid(others)) lock_relation(others, AccessExclusiveLock);
   *stream.progress = partition;
-  if (!is_retired(newest_states(stream), partition)) return 0;
+  if (!is_retired(partition_states(stream.schema, stream.table), partition)) return 0;
   forget_partition(stream.schema, stream.table, partition);
   const char* quoted = quoted_table_name(partition);
   with_spi([&] { run_definition(psprintf("DROP TABLE %s", quoted)); });

@@ -81,7 +81,8 @@ OldPartitions find_old_partitions(const Expiry& expiry) {
   const Oid table = RelationGetRelid(expiry.stream.table);
   const Oid rest = default_partition(expiry.stream.table);
   if (OidIsValid(rest) && is_of_stream_owner(table, rest)) old.others[old.others_count++] = rest;
-  const Partitions states = newest_states(expiry.stream);
+  const Partitions states =
+      partition_states(expiry.stream.schema, RelationGetRelid(expiry.stream.table));
   for (int i = 0; i < ranges.count; i++) {
     const RangePartition& range = ranges.items[i];
     const EventIdVerdict upper = check_event_id(range.upper);

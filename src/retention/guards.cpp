@@ -96,21 +96,10 @@ GuardedTables guarded_tables(const MaintainedStream& stream) {
   });
 }
 
-const Partition* find(const Partitions& partitions, Oid table) {
-  for (int i = 0; i < partitions.count; i++)
-    if (partitions.items[i].table == table) return &partitions.items[i];
-  return nullptr;
-}
-
 bool is_among(const GuardedTables& tables, Oid table) {
   for (int i = 0; i < tables.count; i++)
     if (tables.items[i].table == table) return true;
   return false;
-}
-
-Partitions newest_states(const MaintainedStream& stream) {
-  return with_newest_snapshot(
-      [&](Snapshot newest) { return partition_states(stream.schema, stream.table, newest); });
 }
 
 // Rows of what is no partition any more, because it was detached or dropped by hand.
@@ -189,8 +178,8 @@ bool mend_partition(const MaintainedStream& stream, const Guarded& found) {
     mend_triggers(stream, found);
     is_mended = true;
   }
-  const Partitions states = newest_states(stream);
-  const Partition* state = find(states, found.table);
+  const Partitions states = partition_states(stream.schema, stream.table);
+  const Partition* state = find_partition(states, found.table);
   if (state && (state->is_open() || found.has_closed_trigger)) return is_mended;
   add_open_partition(stream.schema, stream.table, found.table);
   return true;
@@ -210,7 +199,8 @@ const Guarded* next_to_mend(const MaintainedStream& stream, const GuardedTables&
                             const Partitions& states) {
   for (int i = 0; i < tables.count; i++) {
     const Guarded& table = tables.items[i];
-    if (i + 1 <= *stream.progress || !is_to_mend(stream, table, find(states, table.table)))
+    if (i + 1 <= *stream.progress ||
+        !is_to_mend(stream, table, find_partition(states, table.table)))
       continue;
     *stream.progress = i + 1;
     return &table;
@@ -247,7 +237,7 @@ const char* say_other_owners(const MaintainedStream& stream, const GuardedTables
 
 StepResult mend_guards(const MaintainedStream& stream) {
   // In this order: what is attached meanwhile seems to lack its row, and is looked at again.
-  const Partitions states = newest_states(stream);
+  const Partitions states = partition_states(stream.schema, stream.table);
   const GuardedTables tables = guarded_tables(stream);
   const bool is_first = *stream.progress == 0;
   const int64 forgotten = is_first ? forget_strangers(stream, states, tables) : 0;

@@ -20,7 +20,7 @@ namespace {
 
 // Is the partition still closed, with the same positions? The caller has locked it.
 bool is_still(const OpenStream& stream, const ClosedPartition& partition) {
-  const Partitions now = newest_states(stream);
+  const Partitions now = partition_states(stream.schema, RelationGetRelid(stream.table));
   const Partition* state = find_partition(now, partition.table);
   return state && !state->is_open() && !state->is_retired() &&
          state->first == partition.range.first && state->last == partition.range.last;
@@ -61,18 +61,6 @@ bool have_same_head(std::string_view a, std::string_view b, std::size_t size) {
 }
 
 }  // namespace
-
-Partitions newest_states(const OpenStream& stream) {
-  return with_newest_snapshot([&](Snapshot newest) {
-    return partition_states(stream.schema, RelationGetRelid(stream.table), newest);
-  });
-}
-
-const Partition* find_partition(const Partitions& partitions, Oid table) {
-  for (int i = 0; i < partitions.count; i++)
-    if (partitions.items[i].table == table) return &partitions.items[i];
-  return nullptr;
-}
 
 // All ids between two with the same prefix have it, too. The other ids start with a digit. A UUID's
 // third character is a digit or a lower-case letter, and a ULID's from 2015 to 2039 is an

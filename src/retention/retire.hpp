@@ -18,12 +18,6 @@ struct ClosedPartition {
   PositionRange range;  // of the positions in it
 };
 
-// All of them as they are now, with retired ones.
-Partitions newest_states(const OpenStream& stream);
-
-// The partition with this table; null if it is not among them.
-const Partition* find_partition(const Partitions& partitions, Oid table);
-
 // Is the time in each id that may be in this partition before the time of its upper bound? Ids of
 // another form sort by other rules, and may be anywhere, but not in the partitions of recent years.
 bool holds_earlier_ids_only(const RangePartition& range);

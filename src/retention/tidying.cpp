@@ -85,7 +85,7 @@ int64 lowest_position(const OpenStream& stream, Snapshot snapshot) {
 // one comes to it.
 bool has_retired_partition(const OpenStream& stream) {
   if (!stream.is_partitioned) return false;
-  const Partitions states = newest_states(stream);
+  const Partitions states = partition_states(stream.schema, RelationGetRelid(stream.table));
   for (int i = 0; i < states.count; i++)
     if (states.items[i].is_retired()) return true;
   return false;

@@ -146,7 +146,7 @@ bool remove_next_batch(Trim& trim, const OpenStream& stream, Part& part) {
 // finished it. Returns whether it is retired now: retention may have done it before. If it is not,
 // the caller removes its events in batches, and asks about each of them.
 bool retire_whole(const Trim& trim, const OpenStream& stream, const Part& part) {
-  const Partitions states = newest_states(stream);
+  const Partitions states = partition_states(stream.schema, RelationGetRelid(stream.table));
   const Partition* state = find_partition(states, part.table);
   if (!state || state->is_open()) return false;
   if (state->is_retired()) return true;

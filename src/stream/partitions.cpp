@@ -4,6 +4,7 @@
 #include "server/fault.hpp"
 #include "server/indexes.hpp"
 #include "server/rows.hpp"
+#include "server/scope.hpp"
 #include "stream/definition.hpp"
 
 namespace kanthorq {
@@ -124,8 +125,15 @@ Partitions partitions_after(const OpenStream& stream, Snapshot snapshot, int64 a
 
 bool has_listed_partitions() { return listed_in == local_transaction_id(); }
 
-Partitions partition_states(Oid schema, Oid stream, Snapshot snapshot) {
-  return read_partitions(schema, stream, snapshot, PG_INT64_MIN);
+Partitions partition_states(Oid schema, Oid stream) {
+  return with_newest_snapshot(
+      [&](Snapshot newest) { return read_partitions(schema, stream, newest, PG_INT64_MIN); });
+}
+
+const Partition* find_partition(const Partitions& partitions, Oid table) {
+  for (int i = 0; i < partitions.count; i++)
+    if (partitions.items[i].table == table) return &partitions.items[i];
+  return nullptr;
 }
 
 void add_open_partition(Oid schema, Oid stream, Oid partition) {

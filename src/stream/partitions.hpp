@@ -39,8 +39,12 @@ inline Partitions all_partitions(const OpenStream& stream, Snapshot snapshot) {
   return partitions_after(stream, snapshot, 0);
 }
 
-// All of them with retired ones, for whoever looks after them. `stream` is the stream's table.
-Partitions partition_states(Oid schema, Oid stream, Snapshot snapshot);
+// All of them as they are now, with retired ones, for whoever looks after them. `stream` is the
+// stream's table.
+Partitions partition_states(Oid schema, Oid stream);
+
+// The partition with this table; null if it is not among them.
+const Partition* find_partition(const Partitions& partitions, Oid table);
 
 // Has this transaction listed a partition? A savepoint may take that back, and nothing tells the
 // session. So that a partition is listed must not be remembered from such a transaction.

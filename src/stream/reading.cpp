@@ -2,7 +2,6 @@
 
 #include "server/known.hpp"
 #include "server/privileges.hpp"
-#include "server/scope.hpp"
 #include "stream/partitions.hpp"
 #include "stream/recognition.hpp"
 
@@ -27,8 +26,7 @@ constinit Knowledge<KnownCompleteness> known_completeness;
 Oid find_unlisted(Relation table, const Partitions& listed) {
   ListCell* cell = nullptr;
   foreach (cell, find_inheritance_children(RelationGetRelid(table), NoLock)) {
-    const auto is_it = [&](const Partition& one) { return one.table == lfirst_oid(cell); };
-    if (std::none_of(listed.items, listed.items + listed.count, is_it)) return lfirst_oid(cell);
+    if (!find_partition(listed, lfirst_oid(cell))) return lfirst_oid(cell);
   }
   return InvalidOid;
 }
@@ -39,10 +37,8 @@ Oid find_unlisted(Relation table, const Partitions& listed) {
 Oid unlisted_partition(const OpenStream& stream) {
   if (!stream.is_partitioned) return InvalidOid;
   const auto find_out = [&](KnownCompleteness& found) {
-    found.unlisted = with_newest_snapshot([&](Snapshot newest) {
-      return find_unlisted(stream.table,
-                           partition_states(stream.schema, RelationGetRelid(stream.table), newest));
-    });
+    found.unlisted = find_unlisted(stream.table,
+                                   partition_states(stream.schema, RelationGetRelid(stream.table)));
     return !OidIsValid(found.unlisted) && !has_listed_partitions();
   };
   return known_completeness
@@ -84,9 +80,7 @@ void require_consumable(const OpenStream& stream) {
 }
 
 PartitionTables newest_partitions(const OpenStream& stream) {
-  const Partitions list = with_newest_snapshot([&](Snapshot newest) {
-    return partition_states(stream.schema, RelationGetRelid(stream.table), newest);
-  });
+  const Partitions list = partition_states(stream.schema, RelationGetRelid(stream.table));
   const PartitionTables result{palloc_array_of<Oid>(list.count + 1), list.count};
   for (int i = 0; i < list.count; i++) result.tables[i] = list.items[i].table;
   std::sort(result.tables, result.tables + result.count);
