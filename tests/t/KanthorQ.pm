@@ -43,7 +43,8 @@ sub ask {
     start_statement($session, $sql);
     $session->{in} .= "\\echo answered\n\\warn answered\n";  # errors come another way than the answer
     my $deadline = time + 60;
-    until ($session->{out} =~ /^answered$/m && $session->{err} =~ /^answered$/m) {
+    # With the end of the line, which may come in another piece.
+    until ($session->{out} =~ /^answered\n/m && $session->{err} =~ /^answered\n/m) {
         die "no answer to: $sql\n$session->{err}" if time > $deadline || !$session->{run}->pumpable;
         $session->{run}->pump_nb;
         Time::HiRes::usleep(2000);
